@@ -1,0 +1,40 @@
+# One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint up down
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
+# uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
+UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
+RUN = $(UV) run --frozen --quiet
+CI = UV=$(UV) $(RUN) python -m ci
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+demo: $(UV) ## Make a cluster, install the demonstration, run its pipelines, show what happened
+	@$(CI) demo
+
+up: $(UV) ## Make the cluster (or find it healthy) and print how to reach it
+	@$(CI) up
+
+down: $(UV) ## Remove the cluster with all that is in it
+	@$(CI) down
+
+test: test-fast ## Everything: lint, unit and chart tests, then the tests on the cluster
+	@$(CI) exec --cluster pytest tests/cluster
+
+test-fast: lint ## The same without the cluster
+	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=loadgroup tests --ignore=tests/cluster
+
+lint: $(UV) ## Style, types, Dockerfiles, shell, charts
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy ci images/runtime/src images/demo/src tests
+	$(RUN) hadolint $$(git ls-files '*Dockerfile' '*Containerfile')
+	$(RUN) shellcheck .ci/run $$(git ls-files '*.sh')
+	@for values in values/*.yaml; do $(CI) exec helm lint --quiet charts/celery --values "$$values" || exit 1; done
+
+$(CACHE)/uv/bin/uv:
+	python3 -m venv $(CACHE)/uv
+	$(CACHE)/uv/bin/pip install --quiet uv==0.13.8

@@ -1,0 +1,1 @@
+"""Clusters, images and the demonstration: what `make` calls."""

@@ -1,0 +1,87 @@
+"""Command line of ci: clusters, images, the demonstration."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ci import cluster, demo, gotools, host, images
+from ci.paths import BIN, KUBECONFIG
+from ci.steps import CommandFailed, Problem, console
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options) or 0
+    except Problem as problem:
+        title = "A step failed" if isinstance(problem, CommandFailed) else "This does not work yet"
+        console.print(f"[red]✗ {title}.[/red]")
+        console.print(str(problem), markup=False)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ci", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="make the cluster, or find it healthy")
+    up.add_argument("--nodes", type=int, default=1, metavar="N", help="default: 1")
+    up.set_defaults(run=lambda options: _up(options.nodes))
+
+    down = commands.add_parser("down", help="remove the cluster")
+    down.set_defaults(run=lambda _: cluster.down())
+
+    status = commands.add_parser("status", help="tell whether the cluster is healthy")
+    status.set_defaults(run=lambda _: _status())
+
+    load = commands.add_parser("load", help="copy images into the cluster")
+    load.add_argument("images", nargs="+", metavar="IMAGE")
+    load.set_defaults(run=lambda options: cluster.current().load(*options.images))
+
+    show = commands.add_parser("demo", help="install the demonstration and run its pipelines")
+    show.set_defaults(run=lambda _: demo.main())
+
+    run = commands.add_parser("exec", help="run a command with helm and kubectl on its PATH")
+    run.add_argument("--test-servers", action="store_true", help="install PostgreSQL and Redis")
+    run.add_argument("--cluster", action="store_true", help="make the cluster and load the images")
+    run.add_argument("command", nargs=argparse.REMAINDER)
+    run.set_defaults(run=_exec)
+    return parser
+
+
+def _up(nodes: int) -> None:
+    cluster.up(nodes)
+    _link_tools()
+    console.print(f"\nexport PATH={BIN}:$PATH KUBECONFIG={KUBECONFIG}")
+
+
+def _status() -> int:
+    found = cluster.current()
+    console.print(found.kubectl("get", "nodes", "--output=wide"))
+    return 0
+
+
+def _exec(options: argparse.Namespace) -> None:
+    if options.test_servers:
+        host.ensure(host.TEST_SERVERS)
+    env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
+    _link_tools()
+    if options.cluster:
+        engine = (found := cluster.up()).engine
+        image = images.build_all(engine)
+        found.load(*images.dependencies(engine), str(image))
+        env |= {"DEMO_IMAGE": str(image)}
+    sys.stdout.flush()
+    os.execvpe(options.command[0], options.command, env)  # noqa: S606
+
+
+def _link_tools() -> None:
+    for program in (cluster.helm(), cluster.kubectl()):
+        gotools.link(program)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

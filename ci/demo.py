@@ -1,0 +1,190 @@
+"""`make demo`: the demonstration's application on a cluster, and a table of what it did."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ci import cluster, engine, gotools, images
+from ci.images import Image
+from ci.paths import BIN, KUBECONFIG, ROOT
+from ci.steps import Problem, Step, capture, console, step
+
+NAMESPACE = "celery-demo"
+RELEASE = "jobs"
+DEPLOY = ROOT / "images" / "demo" / "deploy"
+REPOSITORY_VARIABLE = "IMAGE_REPOSITORY"
+TIMEOUT = "5m"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to install: the environment that reaches the cluster, and the demonstration's image."""
+
+    env: Mapping[str, str]
+    image: Image
+
+    def kubectl(self, *arguments: str | Path) -> list[str | Path]:
+        """Return a kubectl command line in the demonstration's namespace."""
+        return [cluster.kubectl(), "--namespace", NAMESPACE, *arguments]
+
+
+def main() -> int:
+    """Install, run the pipelines, show the table; returns 1 when anything is not done."""
+    started = time.monotonic()
+    target = _existing() if os.environ.get(REPOSITORY_VARIABLE) else _local()
+    try:
+        install(target)
+        report = _run_pipelines(target)
+    except Problem:
+        _show_state(target)
+        raise
+    _show(report, time.monotonic() - started)
+    if report["undone"]:
+        _show_state(target)
+        raise Problem(f"Not done: {json.dumps(report['undone'], indent=2)}")
+    return 0
+
+
+def _local() -> Target:
+    found = cluster.up()
+    image = images.build_all(found.engine)
+    found.load(*images.dependencies(found.engine), str(image))
+    for program in (cluster.helm(), cluster.kubectl()):
+        gotools.link(program)
+    return Target(found.env, image)
+
+
+def _existing() -> Target:
+    """Use the cluster of KUBECONFIG; its nodes pull the image from IMAGE_REPOSITORY."""
+    if not os.environ.get("KUBECONFIG"):
+        raise Problem(f"{REPOSITORY_VARIABLE} goes with KUBECONFIG=FILE, the cluster to use")
+    builder = engine.choose()
+    image = images.build_all(builder)
+    return Target(dict(os.environ), images.push(builder, image, os.environ[REPOSITORY_VARIABLE]))
+
+
+def install(target: Target) -> None:
+    """Install the shop and the chart, and wait until every pod is ready."""
+    with step(f"Install the shop and the chart into the namespace {NAMESPACE}") as work:
+        _apply(work, target, ROOT / "images/demo/deploy/namespace.yaml")
+        for manifest in ("postgres.yaml", "shop.yaml"):
+            _apply(work, target, DEPLOY / manifest)
+        work.run(_helm(target), env=target.env)
+        for name in ("shop-web", "shop-gateway", "shop-smtp"):
+            wait = ["rollout", "status", f"deployment/{name}", f"--timeout={TIMEOUT}"]
+            work.run(target.kubectl(*wait), env=target.env)
+
+
+def _helm(target: Target) -> list[str | Path]:
+    return [
+        cluster.helm(),
+        "upgrade",
+        "--install",
+        RELEASE,
+        ROOT / "charts" / "celery",
+        f"--namespace={NAMESPACE}",
+        f"--values={ROOT / 'values' / 'dev.yaml'}",
+        f"--set=image.repository={target.image.repository}",
+        f"--set=image.tag={target.image.tag}",
+        "--wait",
+        f"--timeout={TIMEOUT}",
+    ]
+
+
+def _apply(work: Step, target: Target, manifest: Path) -> None:
+    """Apply a manifest of the shop with the image that was built."""
+    text = manifest.read_text().replace("image: celery-demo", f"image: {target.image}")
+    rendered = work.log.with_name(manifest.name)
+    rendered.write_text(text)
+    work.run(target.kubectl("apply", "--filename", rendered), env=target.env)
+
+
+def _run_pipelines(target: Target) -> dict[str, Any]:
+    job = "job/shop-pipelines"
+    with step("Start the pipelines") as work:
+        work.run(target.kubectl("delete", job, "--ignore-not-found"), env=target.env)
+        _apply(work, target, DEPLOY / "pipelines-job.yaml")
+        ready = ["wait", "--for=jsonpath={.status.ready}=1", job, f"--timeout={TIMEOUT}"]
+        work.run(target.kubectl(*ready), env=target.env)
+    return _follow(_events(target, job))
+
+
+def _events(target: Target, job: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON lines that the job prints, to its end."""
+    command = target.kubectl("logs", "--follow", job)
+    with subprocess.Popen(command, env=target.env, stdout=subprocess.PIPE, text=True) as logs:
+        if logs.stdout is None:
+            raise AssertionError("stdout is a pipe")
+        for line in logs.stdout:
+            if line.startswith("{"):
+                yield json.loads(line)
+
+
+def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    columns = (
+        TextColumn("Tasks done"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[retried]} retried"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=None, retried=0)
+        for event in events:
+            if event.get("event") == "progress":
+                counts = {"completed": event["done"], "total": event["expected"]}
+                progress.update(bar, **counts, retried=event["retried"])
+            elif event.get("event") == "report":
+                return event
+    raise Problem("The pipelines ended without a report")
+
+
+def _show(report: Mapping[str, Any], seconds: float) -> None:
+    numbers = {"sent": "sent", "done": "done", "failed": "failed", "retried": "retried"}
+    numbers |= {"duplicates": "duplicates", "p50_seconds": "median s", "max_seconds": "longest s"}
+    table = Table(title="What the workers did", title_justify="left")
+    for text in ("queue", "group", "task"):
+        table.add_column(text)
+    for heading in numbers.values():
+        table.add_column(heading, justify="right")
+    for row in report["rows"]:
+        cells = [_text(row[key]) for key in ("queue", "group", "task", *numbers)]
+        table.add_row(*cells)
+    console.print(table)
+    effects = ", ".join(f"{count} {name}" for name, count in report["effects"].items())
+    console.print(f"In PostgreSQL: {effects}. From the command to here: {seconds:.0f} s.")
+    console.print(_NEXT.format(bin=BIN, kubeconfig=KUBECONFIG, namespace=NAMESPACE, **report))
+
+
+_NEXT = """
+Look further:
+  export PATH={bin}:$PATH KUBECONFIG={kubeconfig}
+  kubectl -n {namespace} get pods
+  kubectl -n {namespace} logs -l celery-worker-group=io --prefix
+  kubectl -n {namespace} exec deploy/shop-web -- python -m django run_report {run}
+  kubectl -n {namespace} port-forward svc/jobs-rabbitmq 15672   # RabbitMQ's own page
+`make down` removes the cluster."""
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def _show_state(target: Target) -> None:
+    """Print what a person would ask for next: the pods and the last events."""
+    for question in (["get", "pods"], ["get", "events", "--sort-by=.lastTimestamp"]):
+        try:
+            lines = capture(target.kubectl(*question), env=target.env).splitlines()
+        except Problem as problem:
+            lines = [str(problem)]
+        console.print("\n".join(lines[-25:]), markup=False)

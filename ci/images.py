@@ -1,0 +1,62 @@
+"""The project's own images, tagged by the content that they are built from."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ci import standins
+from ci.engine import Engine
+from ci.paths import ROOT, key_of
+from ci.steps import step
+
+# What a Dockerfile reads beside its own folder: the build context is the repository.
+SHARED = tuple(ROOT / name for name in ("pyproject.toml", "uv.lock", ".dockerignore"))
+
+
+@dataclass(frozen=True)
+class Image:
+    """A built image: repository and tag as the chart's values take them."""
+
+    repository: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+def build_all(engine: Engine) -> Image:
+    """Build the runtime image and the demonstration's, which is returned."""
+    python = standins.provide(engine, standins.PYTHON)
+    runtime = _build(engine, "runtime", {"PYTHON_IMAGE": standins.PYTHON}, python)
+    return _build(engine, "demo", {"RUNTIME_IMAGE": str(runtime)}, str(runtime))
+
+
+def dependencies(engine: Engine) -> list[str]:
+    """Make the images of the servers that the demonstration uses; empty where they are pulled."""
+    if engine.source == "registry":
+        return []
+    servers = [name for name in standins.NAMES if name != standins.PYTHON]
+    for name in servers:
+        standins.provide(engine, name)
+    return servers
+
+
+def push(engine: Engine, image: Image, repository: str) -> Image:
+    """Push an image to a registry's repository; returns it under that name."""
+    pushed = Image(f"{repository.rstrip('/')}/{image.repository}", image.tag)
+    with step(f"Push {pushed}") as work:
+        engine.run(work, "tag", str(image), str(pushed))
+        engine.run(work, "push", str(pushed))
+    return pushed
+
+
+def _build(engine: Engine, name: str, arguments: dict[str, str], base: str) -> Image:
+    folder = ROOT / "images" / name
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    image = Image(project["name"], f"{project['version']}-{key_of(folder, *SHARED, base)}")
+    if not engine.has_image(str(image)):
+        with step(f"Build the image {image}") as work:
+            values = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+            file: Path = folder / "Dockerfile"
+            engine.run(work, "build", *values, "--file", file, "--tag", str(image), ROOT)
+    return image
