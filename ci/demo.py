@@ -30,10 +30,30 @@ class Target:
 
     env: Mapping[str, str]
     image: Image
+    namespace: str = NAMESPACE
 
     def kubectl(self, *arguments: str | Path) -> list[str | Path]:
         """Return a kubectl command line in the demonstration's namespace."""
-        return [cluster.kubectl(), "--namespace", NAMESPACE, *arguments]
+        return [cluster.kubectl(), "--namespace", self.namespace, *arguments]
+
+    def helm(self, *arguments: str | Path) -> list[str | Path]:
+        """Return a helm command line in the demonstration's namespace."""
+        return [cluster.helm(), "--namespace", self.namespace, *arguments]
+
+    def upgrade(self, *values: str) -> list[str | Path]:
+        """Return the command that installs or changes the release; values as `--set` takes them."""
+        return self.helm(
+            "upgrade",
+            "--install",
+            RELEASE,
+            ROOT / "charts" / "celery",
+            f"--values={ROOT / 'values' / 'dev.yaml'}",
+            f"--set=image.repository={self.image.repository}",
+            f"--set=image.tag={self.image.tag}",
+            *(f"--set={value}" for value in values),
+            "--wait",
+            f"--timeout={TIMEOUT}",
+        )
 
 
 def main() -> int:
@@ -73,36 +93,31 @@ def _existing() -> Target:
 
 def install(target: Target) -> None:
     """Install the shop and the chart, and wait until every pod is ready."""
-    with step(f"Install the shop and the chart into the namespace {NAMESPACE}") as work:
-        _apply(work, target, ROOT / "images/demo/deploy/namespace.yaml")
+    with step(f"Install the shop and the chart into the namespace {target.namespace}") as work:
+        _apply_text(work, target, "namespace.json", json.dumps(_namespace(target.namespace)))
         for manifest in ("postgres.yaml", "shop.yaml"):
             _apply(work, target, DEPLOY / manifest)
-        work.run(_helm(target), env=target.env)
+        work.run(target.upgrade(), env=target.env)
         for name in ("shop-web", "shop-gateway", "shop-smtp"):
             wait = ["rollout", "status", f"deployment/{name}", f"--timeout={TIMEOUT}"]
             work.run(target.kubectl(*wait), env=target.env)
 
 
-def _helm(target: Target) -> list[str | Path]:
-    return [
-        cluster.helm(),
-        "upgrade",
-        "--install",
-        RELEASE,
-        ROOT / "charts" / "celery",
-        f"--namespace={NAMESPACE}",
-        f"--values={ROOT / 'values' / 'dev.yaml'}",
-        f"--set=image.repository={target.image.repository}",
-        f"--set=image.tag={target.image.tag}",
-        "--wait",
-        f"--timeout={TIMEOUT}",
-    ]
+def _namespace(name: str) -> dict[str, Any]:
+    """Return a namespace that takes no pod outside the strictest Pod Security profile."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def _apply(work: Step, target: Target, manifest: Path) -> None:
     """Apply a manifest of the shop with the image that was built."""
     text = manifest.read_text().replace("image: celery-demo", f"image: {target.image}")
-    rendered = work.log.with_name(manifest.name)
+    _apply_text(work, target, manifest.name, text)
+
+
+def _apply_text(work: Step, target: Target, name: str, text: str) -> None:
+    rendered = work.log.with_name(name)
     rendered.write_text(text)
     work.run(target.kubectl("apply", "--filename", rendered), env=target.env)
 

@@ -13,4 +13,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
       postgres --single -D "$PGDATA" postgres
   fi
 fi
+case ${1:-} in
+  -*) set -- postgres "$@" ;;
+esac
 exec "$@" -c listen_addresses='*'

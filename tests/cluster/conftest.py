@@ -1,0 +1,46 @@
+"""The shop, installed once for all tests; what a failed test leaves behind."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_helm_charts.clusters import Cluster
+
+from ci.demo import Target, install
+from ci.images import Image
+from tests.cluster.shop import Shop
+
+DIAGNOSTICS = Path(__file__).parent / "diagnostics"
+INSTALLED = pytest.StashKey[Shop]()
+
+
+@pytest.fixture(scope="session")
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """Install the shop and the chart into a namespace of their own; removed at the end."""
+    repository, tag = os.environ["DEMO_IMAGE"].rsplit(":", 1)
+    target = Target(dict(os.environ), Image(repository, tag), namespace="celery-test")
+    installed = Shop(target)
+    request.config.stash[INSTALLED] = installed
+    installed.remove()
+    install(target)
+    yield installed
+    installed.remove()
+
+
+@pytest.fixture
+def api(kube_cluster: Cluster) -> object:
+    """Return the pykube client of pytest-helm-charts' cluster."""
+    return kube_cluster.kube_client
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Keep the pods' logs and events of a failed test, and say where."""
+    report = yield
+    if report.failed and (installed := item.config.stash.get(INSTALLED, None)):  # type: ignore[attr-defined]
+        DIAGNOSTICS.mkdir(exist_ok=True)
+        file = DIAGNOSTICS / f"{item.name}-{call.when}.txt"
+        file.write_text(installed.diagnosis())
+        report.sections.append(("diagnostics", f"Pods, events and logs: {file}"))  # type: ignore[attr-defined]
+    return report

@@ -1,0 +1,116 @@
+"""The shop on the cluster: sending it work, and asking PostgreSQL what came of it."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ci.demo import RELEASE, Target
+from ci.steps import Problem, capture, succeeds
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A namespace with the shop and the release under test."""
+
+    target: Target
+
+    def kubectl(self, *arguments: str | Path) -> str:
+        """Return what a kubectl command prints; raises Problem."""
+        return capture(self.target.kubectl(*arguments), env=self.target.env)
+
+    def get(self, *arguments: str) -> Any:  # noqa: ANN401
+        """Return the object or list that `kubectl get` finds."""
+        return json.loads(self.kubectl("get", *arguments, "--output=json"))
+
+    def helm(self, *arguments: str) -> str:
+        """Return what a helm command prints; raises Problem."""
+        return capture(self.target.helm(*arguments), env=self.target.env)
+
+    def upgrade(self, *values: str) -> str:
+        """Change the release's values, given as `--set` takes them, and wait for its pods."""
+        return capture(self.target.upgrade(*values), env=self.target.env)
+
+    def run(self, *options: str) -> dict[str, Any]:
+        """Run a scenario to its end; returns its report and fails on anything undone."""
+        return self._events(*options)[-1]
+
+    def send(self, *options: str) -> tuple[str, list[str]]:
+        """Send a scenario's tasks and leave; returns the run and the tasks' ids."""
+        sent = self._events(*options, "--no-wait")[0]
+        return sent["run"], sent["task_ids"]
+
+    def _events(self, *options: str) -> list[dict[str, Any]]:
+        out = self.kubectl(
+            "exec", "deploy/shop-web", "--", "django-admin", "run_pipelines", *options
+        )
+        return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    def sql(self, query: str) -> list[list[str]]:
+        """Return the rows of a query to the shop's database, every value as text."""
+        psql = ["psql", "--username=shop", "--dbname=shop", "--no-align", "--tuples-only"]
+        out = self.kubectl(
+            "exec",
+            "statefulset/shop-postgres",
+            "--",
+            *psql,
+            "--field-separator=|",
+            "--command",
+            query,
+        )
+        return [line.split("|") for line in out.splitlines()]
+
+    def task(self, task_id: str) -> Mapping[str, str]:
+        """Return what the ledger holds of a task."""
+        columns = ("state", "starts", "worker_group", "hostname", "retries")
+        names = ", ".join(columns)
+        rows = self.sql(f"SELECT {names} FROM shop_taskrun WHERE task_id = '{task_id}'")  # noqa: S608
+        return dict(zip(columns, rows[0], strict=True)) if rows else {}
+
+    def worker_pods(self, group: str) -> list[str]:
+        """Return the names of a worker group's pods that are not being deleted."""
+        items = self.get("pods", "--selector", f"celery-worker-group={group}")["items"]
+        return [
+            pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def password(self, secret: str) -> str:
+        """Return a Secret's password as Kubernetes keeps it."""
+        return str(self.get("secret", f"{RELEASE}-{secret}")["data"]["password"])
+
+    def remove(self) -> None:
+        """Remove the namespace with all that is in it."""
+        self.kubectl("delete", "namespace", self.target.namespace, "--ignore-not-found")
+
+    def diagnosis(self) -> str:
+        """Return pods, events and logs as one text."""
+        questions: list[list[str]] = [
+            ["get", "all", "--output=wide"],
+            ["get", "events", "--sort-by=.lastTimestamp"],
+            ["describe", "pods"],
+        ]
+        for pod in self.kubectl("get", "pods", "--output=name").split():
+            questions.append(["logs", pod, "--all-containers", "--timestamps"])
+            if succeeds(self.target.kubectl("logs", pod, "--previous"), env=self.target.env):
+                questions.append(["logs", pod, "--previous", "--timestamps"])
+        return "\n".join(f"$ kubectl {' '.join(words)}\n{self._ask(*words)}" for words in questions)
+
+    def _ask(self, *arguments: str) -> str:
+        try:
+            return self.kubectl(*arguments)
+        except Problem as problem:
+            return str(problem)
+
+
+def eventually(ask: Callable[[], T], *, within_seconds: float, what: str) -> T:
+    """Return the first true answer; fails with the last one when the time is over."""
+    deadline = time.monotonic() + within_seconds
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_seconds:g} s: {what}; last seen: {answer!r}")
+        time.sleep(1)
+    return answer

@@ -1,0 +1,46 @@
+"""A pod that stops in mid-task loses nothing."""
+
+import pytest
+
+from tests.cluster.shop import Shop, eventually
+
+GROUPS = [("default", "io"), ("thumbnails", "cpu")]
+HOLD_SECONDS = 15
+
+
+def _start(shop: Shop, queue: str) -> tuple[str, str]:
+    """Send a task that holds its worker; returns the task's id and the pod that runs it."""
+    _, (task,) = shop.send("--scenario=hold", f"--queue={queue}", f"--seconds={HOLD_SECONDS}")
+    eventually(
+        lambda: shop.task(task).get("state") == "started", within_seconds=30, what="task started"
+    )
+    return task, shop.task(task)["hostname"].split("@")[1]
+
+
+def _finish(shop: Shop, task: str) -> None:
+    eventually(
+        lambda: shop.task(task)["state"] == "succeeded",
+        within_seconds=120,
+        what="the task is done",
+    )
+
+
+@pytest.mark.parametrize(("queue", "group"), GROUPS)
+def test_a_deleted_pod_finishes_its_task_first(shop: Shop, queue: str, group: str) -> None:
+    task, pod = _start(shop, queue)
+    assert pod in shop.worker_pods(group)
+    shop.kubectl("delete", "pod", pod, "--wait=false")
+    _finish(shop, task)
+    assert shop.task(task)["starts"] == "1"
+    assert shop.task(task)["hostname"].endswith(pod)
+    assert shop.sql(f"SELECT duplicates FROM shop_hold WHERE task_id = '{task}'") == [["0"]]  # noqa: S608
+
+
+@pytest.mark.parametrize(("queue", "group"), GROUPS)
+def test_a_killed_pods_task_is_done_by_another(shop: Shop, queue: str, group: str) -> None:
+    task, pod = _start(shop, queue)
+    shop.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+    _finish(shop, task)
+    assert shop.task(task)["starts"] == "2"
+    assert not shop.task(task)["hostname"].endswith(pod)
+    assert pod not in shop.worker_pods(group)

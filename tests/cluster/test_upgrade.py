@@ -1,0 +1,40 @@
+"""`helm upgrade` to other values: what was there stays, what runs is finished."""
+
+from tests.cluster.shop import Shop, eventually
+
+HOLD_SECONDS = 25
+
+
+def test_an_upgrade_keeps_credentials_and_running_work(shop: Shop) -> None:
+    passwords = [shop.password(secret) for secret in ("rabbitmq", "redis")]
+    before = {group: shop.worker_pods(group) for group in ("io", "cpu")}
+    tasks = [
+        task
+        for queue in ("default", "thumbnails")
+        for task in shop.send("--scenario=hold", f"--queue={queue}", f"--seconds={HOLD_SECONDS}")[1]
+    ]
+    eventually(
+        lambda: all(shop.task(task).get("state") == "started" for task in tasks),
+        within_seconds=30,
+        what="both tasks started",
+    )
+
+    shop.upgrade("config.task_track_started=false")
+
+    assert [shop.password(secret) for secret in ("rabbitmq", "redis")] == passwords
+    for group, pods in before.items():
+        assert not set(pods) & set(shop.worker_pods(group)), "the new setting reached no new pod"
+    eventually(
+        lambda: all(shop.task(task)["state"] == "succeeded" for task in tasks),
+        within_seconds=90,
+        what="both tasks done",
+    )
+    assert [shop.task(task)["starts"] for task in tasks] == ["1", "1"]
+
+
+def test_an_upgrade_with_the_same_values_restarts_nothing(shop: Shop) -> None:
+    shop.upgrade()
+    before = shop.kubectl("get", "pods", "--selector=app.kubernetes.io/instance=jobs", "-o=name")
+    shop.upgrade()
+    after = shop.kubectl("get", "pods", "--selector=app.kubernetes.io/instance=jobs", "-o=name")
+    assert after == before
