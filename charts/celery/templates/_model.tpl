@@ -1,0 +1,87 @@
+{{/*
+What the values mean. Templates of objects read these helpers, never the raw worker map; each
+answers JSON, for `fromJson`.
+*/}}
+
+{{/*
+The worker groups by name: workerDefaults, overwritten by what the group states, plus what follows
+from both: name, timeLimit, softTimeLimit (prefork), terminationGracePeriodSeconds. A group set to
+null is left out. Unchecked: celery.workers is the one to use.
+*/}}
+{{- define "celery.mergedWorkers" -}}
+{{- $workers := dict -}}
+{{- range $group, $stated := .Values.workers -}}
+{{- if not (kindIs "invalid" $stated) -}}
+{{- $worker := mergeOverwrite (deepCopy $.Values.workerDefaults) (deepCopy $stated) -}}
+{{- $seconds := int64 $worker.maxTaskSeconds -}}
+{{- $_ := set $worker "name" (printf "%s-worker-%s" (include "celery.fullname" $) $group) -}}
+{{- $_ := set $worker "env" (mergeOverwrite (deepCopy $.Values.env) ($worker.env | default dict)) -}}
+{{- $_ := set $worker "timeLimit" $seconds -}}
+{{- if eq $worker.pool "prefork" -}}
+{{- $_ := set $worker "softTimeLimit" (sub $seconds (max 1 (min 30 (div $seconds 10)))) -}}
+{{- else -}}
+{{- $_ := unset $worker "maxTasksPerChild" -}}
+{{- end -}}
+{{- if kindIs "invalid" $worker.terminationGracePeriodSeconds -}}
+{{- $_ := set $worker "terminationGracePeriodSeconds" (add $seconds 30) -}}
+{{- end -}}
+{{- $_ := set $workers $group $worker -}}
+{{- end -}}
+{{- end -}}
+{{- $workers | toJson -}}
+{{- end -}}
+
+{{/* The worker groups, once everything in the values has been found to work. */}}
+{{- define "celery.workers" -}}
+{{- include "celery.validate" . -}}
+{{- include "celery.mergedWorkers" . -}}
+{{- end -}}
+
+{{/* Beat's schedule without the entries that are set to null. */}}
+{{- define "celery.schedule" -}}
+{{- $schedule := dict -}}
+{{- range $name, $entry := .Values.beat.schedule -}}
+{{- if not (kindIs "invalid" $entry) }}{{ $_ := set $schedule $name $entry }}{{ end -}}
+{{- end -}}
+{{- $schedule | toJson -}}
+{{- end -}}
+
+{{/* Where broker and result backend are; only what the user or a subchart says. */}}
+{{- define "celery.brokerEndpoint" -}}
+{{- $endpoint := dict "kind" .Values.broker.kind -}}
+{{- if eq .Values.broker.mode "embedded" -}}
+{{- $_ := merge $endpoint (dict "host" (include "rabbitmq.fullname" .Subcharts.rabbitmq) "port" 5672 "vhost" "/") -}}
+{{- else -}}
+{{- range $key := list "host" "port" "vhost" -}}
+{{- with get $.Values.broker $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $endpoint | toJson -}}
+{{- end -}}
+
+{{- define "celery.resultsEndpoint" -}}
+{{- $endpoint := dict "kind" .Values.resultBackend.kind -}}
+{{- if eq .Values.resultBackend.mode "embedded" -}}
+{{- $_ := merge $endpoint (dict "host" (include "redis.fullname" .Subcharts.redis) "port" 6379 "database" 0) -}}
+{{- else -}}
+{{- range $key := list "host" "port" "database" -}}
+{{- with get $.Values.resultBackend $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $endpoint | toJson -}}
+{{- end -}}
+
+{{/* What celery_runtime reads as settings.json. Its defaults live there: nothing is added here. */}}
+{{- define "celery.settings" -}}
+{{- include "celery.validate" . -}}
+{{- $queues := dict -}}
+{{- range $name, $queue := .Values.queues }}{{ $_ := set $queues $name ($queue | default dict) }}{{ end -}}
+{{- $settings := dict
+  "broker" (include "celery.brokerEndpoint" . | fromJson)
+  "resultBackend" (include "celery.resultsEndpoint" . | fromJson)
+  "defaultQueue" .Values.defaultQueue
+  "queues" $queues -}}
+{{- with include "celery.schedule" . | fromJson }}{{ $_ := set $settings "beat" (dict "schedule" .) }}{{ end -}}
+{{- with .Values.config }}{{ $_ := set $settings "config" . }}{{ end -}}
+{{- $settings | toPrettyJson -}}
+{{- end -}}

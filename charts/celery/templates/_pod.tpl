@@ -1,0 +1,91 @@
+{{/*
+The parts of a pod that all Celery processes share. Each takes a dict: root, component, group (for
+workers), and process: the worker or beat whose resources, env and placement apply.
+*/}}
+
+{{- define "celery.podSpec" -}}
+serviceAccountName: {{ include "celery.fullname" .root }}-celery
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
+volumes:
+  - {{ include "celery.runtimeVolume" .root | nindent 4 | trim }}
+  - name: tmp
+    emptyDir: {}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $.process $key }}
+{{ $key }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A container without its name, command and probes. */}}
+{{- define "celery.container" -}}
+image: {{ include "celery.image" .root }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+env:
+  - name: CELERY_APP
+    value: {{ .root.Values.app | quote }}
+  {{- with .group }}
+  - name: CELERY_WORKER_GROUP
+    value: {{ . | quote }}
+  {{- end }}
+  {{- range $name, $value := .process.env | default .root.Values.env }}
+  - name: {{ $name }}
+    value: {{ $value | quote }}
+  {{- end }}
+{{- with .root.Values.envFrom }}
+envFrom: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext: {{- toYaml .root.Values.securityContext | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- with .process.resources }}
+resources: {{- toYaml . | nindent 2 }}
+{{- end }}
+volumeMounts:
+  - {name: celery-runtime, mountPath: /etc/celery-runtime, readOnly: true}
+  - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{/*
+The probes ask celery_runtime's own endpoint: no broker message, no new interpreter. A start has two
+minutes (imports of a large app); a live process that stops turning is restarted after two more.
+*/}}
+{{- define "celery.probes" -}}
+ports:
+  - {name: health, containerPort: 8080}
+startupProbe:
+  httpGet: {path: /live, port: health}
+  periodSeconds: 2
+  timeoutSeconds: 3
+  failureThreshold: 60
+readinessProbe:
+  httpGet: {path: /ready, port: health}
+  periodSeconds: 5
+  timeoutSeconds: 3
+livenessProbe:
+  httpGet: {path: /live, port: health}
+  periodSeconds: 20
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end -}}
+
+{{/* The arguments of `celery` for a worker group. */}}
+{{- define "celery.workerArgs" -}}
+{{- $worker := .process -}}
+{{- $args := list "-A" "celery_runtime.app" "worker"
+  (printf "--hostname=%s@%%h" .group)
+  (printf "--pool=%s" $worker.pool)
+  (printf "--concurrency=%d" (int64 $worker.concurrency))
+  (printf "--queues=%s" (join "," $worker.queues))
+  (printf "--loglevel=%s" .root.Values.logLevel)
+  (printf "--time-limit=%d" (int64 $worker.timeLimit)) -}}
+{{- with $worker.softTimeLimit }}{{ $args = append $args (printf "--soft-time-limit=%d" (int64 .)) }}{{ end -}}
+{{- with $worker.maxTasksPerChild }}{{ $args = append $args (printf "--max-tasks-per-child=%d" (int64 .)) }}{{ end -}}
+{{- /* Events and heartbeats share a connection with the consumer in Celery 5.7: with publisher
+confirms a gevent worker then stops for good. */ -}}
+{{- concat $args (list "--without-gossip" "--without-mingle" "--without-heartbeat") | toYaml -}}
+{{- end -}}

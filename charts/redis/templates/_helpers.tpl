@@ -1,0 +1,96 @@
+{{/* The name of every object. Takes the chart's context, so a parent chart can ask for it too. */}}
+{{- define "redis.fullname" -}}
+{{- .Values.fullnameOverride | default (printf "%s-redis" .Release.Name) -}}
+{{- end -}}
+
+{{/* The Secret with the key password. */}}
+{{- define "redis.secretName" -}}
+{{- .Values.auth.existingSecret | default (include "redis.fullname" .) -}}
+{{- end -}}
+
+{{- define "redis.selectorLabels" -}}
+app.kubernetes.io/name: redis
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: results
+{{- end -}}
+
+{{- define "redis.labels" -}}
+{{ include "redis.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "redis.image" -}}
+{{- with .Values.image -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "redis.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* A Kubernetes quantity in bytes; 0 when it is missing or cannot be read. */}}
+{{- define "redis.bytes" -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $quantity := kindIs "string" . | ternary . (printf "%d" (int64 .)) -}}
+{{- if regexMatch "^[0-9]+([.][0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?$" $quantity -}}
+{{- $unit := regexFind "[A-Za-z]*$" $quantity -}}
+{{- mulf (trimSuffix $unit $quantity | float64) (get $units $unit) | int64 -}}
+{{- else -}}0{{- end -}}
+{{- end -}}
+
+{{- define "redis.memoryBytes" -}}
+{{- include "redis.bytes" (dig "limits" "memory" "" .Values.resources) -}}
+{{- end -}}
+
+{{/*
+The generated password as JSON: what the cluster already holds, or a new one. A new one is put into
+.Values.generated, which Helm shares between a parent and its subchart for one rendering and then
+forgets: the Secret and the checksums of the pods that use it must see the same password.
+*/}}
+{{- define "redis.credentials" -}}
+{{- if not .Values.generated -}}
+{{- $held := (lookup "v1" "Secret" .Release.Namespace (include "redis.fullname" .)).data | default dict -}}
+{{- $password := get $held "password" | b64dec | default (randAlphaNum 32) -}}
+{{- $_ := set .Values "generated" (dict "password" $password) -}}
+{{- end -}}
+{{- .Values.generated | toJson -}}
+{{- end -}}
+
+{{/*
+A hash of the password as clients see them: a pod that carries it restarts when they change.
+A Secret that cannot be seen (`helm template`, or not created yet) counts by its name.
+*/}}
+{{- define "redis.credentialsChecksum" -}}
+{{- if .Values.auth.existingSecret -}}
+{{- $seen := (lookup "v1" "Secret" .Release.Namespace .Values.auth.existingSecret).data | default dict -}}
+{{- list .Values.auth.existingSecret (pick $seen "password") | toJson | sha256sum -}}
+{{- else -}}
+{{- pick (include "redis.credentials" . | fromJson) "password" | toJson | sha256sum -}}
+{{- end -}}
+{{- end -}}
+
+{{/* One line for every setting that cannot work; a parent chart adds them to its own. */}}
+{{- define "redis.problems" -}}
+{{- $name := include "redis.fullname" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
+fullnameOverride: "{{ $name }}" cannot name a Service. Use lower-case letters, digits and "-", starting with a letter.
+{{- end }}
+{{- if gt (len $name) 46 }}
+fullnameOverride: "{{ $name }}" has {{ len $name }} characters, 46 is the most that the objects' names leave room for. Set a shorter one.
+{{- end }}
+{{- if eq (include "redis.memoryBytes" .) "0" }}
+resources.limits.memory: missing or not a quantity. Set one, e.g. 512Mi: the memory that Redis may fill is derived from it.
+{{- end }}
+{{- if eq (include "redis.bytes" .Values.storage.size) "0" }}
+storage.size: "{{ .Values.storage.size }}" is not a size. Write it as a quantity, e.g. 4Gi.
+{{- end }}
+{{- if not (or .Values.image.tag .Values.image.digest) }}
+image.tag: missing. Set a tag or image.digest.
+{{- end }}
+{{- end -}}

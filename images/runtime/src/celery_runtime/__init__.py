@@ -1,0 +1,26 @@
+"""What a Celery worker needs to behave on Kubernetes.
+
+A producer (a web process, a management command) calls `configure(app)`; workers and beat start with
+`celery -A celery_runtime.app worker|beat` and need no line of code.
+"""
+
+from celery_runtime._configure import configure
+from celery_runtime.errors import (
+    AppNotFoundError,
+    CeleryRuntimeError,
+    LockNotHeldError,
+    PortTakenError,
+    SettingsError,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AppNotFoundError",
+    "CeleryRuntimeError",
+    "LockNotHeldError",
+    "PortTakenError",
+    "SettingsError",
+    "__version__",
+    "configure",
+]

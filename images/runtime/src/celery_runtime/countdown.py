@@ -1,0 +1,52 @@
+"""No countdown below one second.
+
+On quorum queues behind topic exchanges Celery hands the delay to RabbitMQ, in whole seconds cut
+off after the point: `countdown=0.5` becomes 0, which raises ValueError in the caller's face.
+"""
+
+import math
+from datetime import datetime
+from functools import wraps
+
+from celery import Celery
+from celery.result import AsyncResult
+from celery.utils.time import subtract_datetimes
+
+LEAST_SECONDS = 1
+#: Celery looks at the clock again after us: an ETA just above a second would fall below it.
+CLOCK_MARGIN_SECONDS = 0.1
+
+
+def at_least_a_second(
+    countdown: float | None, eta: datetime | str | None, now: datetime
+) -> tuple[float | None, datetime | str | None]:
+    """The countdown and ETA to send with; a delay below one second becomes one second."""
+    if eta:
+        moment = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        left = subtract_datetimes(moment, now).total_seconds()
+        if 0 < left < LEAST_SECONDS + CLOCK_MARGIN_SECONDS:
+            return math.ceil(left), None
+    elif countdown and 0 < countdown < LEAST_SECONDS:
+        return LEAST_SECONDS, None
+    return countdown, eta
+
+
+def install(app: Celery) -> None:
+    """Round up in `app.send_task`, which every way of sending a task goes through."""
+    send_task = app.send_task
+
+    @wraps(send_task)
+    def send(
+        name: str,
+        args: object = None,
+        kwargs: object = None,
+        countdown: float | None = None,
+        eta: datetime | str | None = None,
+        *more: object,
+        **options: object,
+    ) -> AsyncResult:
+        if countdown or eta:
+            countdown, eta = at_least_a_second(countdown, eta, app.now())
+        return send_task(name, args, kwargs, countdown, eta, *more, **options)
+
+    app.send_task = send

@@ -1,0 +1,389 @@
+"""From the mounted directory to Celery's configuration.
+
+`load` reads; `parse` and `celery_configuration` are pure, so that everything but the reading is
+tested without a file.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from celery.app.defaults import DEFAULTS
+from celery.schedules import ParseException, crontab, schedule
+
+from celery_runtime import queues
+from celery_runtime.document import Table, refuse, suggest
+from celery_runtime.errors import SettingsError
+
+DIRECTORY_VARIABLE = "CELERY_RUNTIME_DIR"
+DEFAULT_DIRECTORY = "/etc/celery-runtime"
+
+RESULT_EXPIRES_SECONDS = 24 * 60 * 60
+BEAT_MAX_INTERVAL_SECONDS = 5
+#: Six missed ticks: how long a schedule stands still after its beat was killed without a goodbye.
+BEAT_LOCK_SECONDS = 30
+REDIS_CONNECT_TIMEOUT_SECONDS = 5
+REDIS_TIMEOUT_SECONDS = 30
+
+_BROKER_SCHEMES = ("amqp", "amqps", "pyamqp")
+_RESULT_SCHEMES = ("redis", "rediss")
+
+#: Celery's defaults suit a laptop; these suit pods that come and go. `config` overrides each.
+SHIPPED: Mapping[str, Any] = MappingProxyType(
+    {
+        # A message is acknowledged after the work and comes back when its worker dies.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "task_track_started": True,
+        # Only these avoid workers that block on a countdown: quorum queues AND topic exchanges.
+        "task_default_queue_type": "quorum",
+        "task_default_exchange_type": "topic",
+        "task_create_missing_queue_type": "quorum",
+        "task_create_missing_queue_exchange_type": "topic",
+        # A publish counts once the broker has it on disk.
+        "broker_transport_options": {"confirm_publish": True},
+        # Task events share a connection that Celery 5.7's main loop drains. Under gevent with
+        # publisher confirms the loop can eat the confirm that an event waits for: a deadlock.
+        "worker_send_task_events": False,
+        # A broker that is away is waited for, at the start and later.
+        "broker_connection_retry": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # A half-open connection leaves an exclusive mailbox behind; without this, 405 is fatal.
+        "broker_channel_error_retry": True,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        "result_expires": RESULT_EXPIRES_SECONDS,
+        # The work is done; an outage of the result store must not lose its result.
+        "result_backend_always_retry": True,
+        "redis_retry_on_timeout": True,
+        "redis_socket_keepalive": True,
+        "redis_socket_connect_timeout": REDIS_CONNECT_TIMEOUT_SECONDS,
+        "redis_socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "beat_max_loop_interval": BEAT_MAX_INTERVAL_SECONDS,
+        "redbeat_lock_timeout": BEAT_LOCK_SECONDS,
+        "redbeat_redis_options": {
+            "socket_keepalive": True,
+            "socket_connect_timeout": REDIS_CONNECT_TIMEOUT_SECONDS,
+            "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where messages go; the host is empty when a whole URL is mounted."""
+
+    kind: str
+    host: str
+    port: int
+    vhost: str
+
+
+@dataclass(frozen=True)
+class ResultBackend:
+    """Where results go; the host is empty when a whole URL is mounted."""
+
+    kind: str
+    host: str
+    port: int
+    database: int
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """A task that beat sends: what, when, where."""
+
+    task: str
+    when: schedule
+    queue: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A settings.json that has passed every check."""
+
+    broker: Broker
+    result_backend: ResultBackend
+    default_queue: str
+    delivery_limits: Mapping[str, int]
+    schedule: Mapping[str, Periodic]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The secret files of one service; an absent file is None, never empty."""
+
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The credentials of everything that Celery connects to."""
+
+    broker: Credentials
+    results: Credentials
+
+
+def directory() -> Path:
+    """The directory that the chart mounts; CELERY_RUNTIME_DIR moves it."""
+    return Path(os.environ.get(DIRECTORY_VARIABLE) or DEFAULT_DIRECTORY)
+
+
+def load(mounted: Path) -> dict[str, Any] | None:
+    """The Celery configuration that is mounted here, or None when there is no settings.json."""
+    text = _read(mounted / "settings.json")
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise SettingsError(f"settings.json is not JSON: {error}.") from error
+    return celery_configuration(parse(document), read_secrets(mounted))
+
+
+def read_secrets(mounted: Path) -> Secrets:
+    """The secret files below broker/ and results/."""
+    return Secrets(_credentials(mounted / "broker"), _credentials(mounted / "results"))
+
+
+def parse(document: object) -> Settings:
+    """The checked settings; an error names the path of what is wrong and the mend."""
+    root = Table(
+        document,
+        known=("broker", "resultBackend", "defaultQueue", "queues", "beat", "config"),
+    )
+    limits = _delivery_limits(root)
+    default_queue = root.required("defaultQueue", str)
+    _known_queue(default_queue, limits, "defaultQueue")
+    return Settings(
+        broker=_broker(root.table("broker", known=("kind", "host", "port", "vhost"))),
+        result_backend=_result_backend(
+            root.table("resultBackend", known=("kind", "host", "port", "database"))
+        ),
+        default_queue=default_queue,
+        delivery_limits=limits,
+        schedule=_schedule(root.table("beat", known=("schedule",)).table("schedule"), limits),
+        config=_config(root, limits),
+    )
+
+
+def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]:
+    """Celery's configuration: shipped, then derived from the settings, then `config`."""
+    results = _results_url(settings.result_backend, secrets.results)
+    return {
+        **SHIPPED,
+        "broker_url": _broker_url(settings.broker, secrets.broker),
+        "result_backend": results,
+        "redbeat_redis_url": results,
+        "task_default_queue": settings.default_queue,
+        "task_queues": [
+            queues.task_queue(name, delivery_limit=limit)
+            for name, limit in settings.delivery_limits.items()
+        ],
+        "beat_schedule": {name: _entry(entry) for name, entry in settings.schedule.items()},
+        **settings.config,
+    }
+
+
+def _broker(table: Table) -> Broker:
+    return Broker(
+        kind=table.choice("kind", "rabbitmq"),
+        host=table.optional("host", str, ""),
+        port=table.integer("port", 5672, least=1, most=65535),
+        vhost=table.optional("vhost", str, "/"),
+    )
+
+
+def _result_backend(table: Table) -> ResultBackend:
+    return ResultBackend(
+        kind=table.choice("kind", "redis"),
+        host=table.optional("host", str, ""),
+        port=table.integer("port", 6379, least=1, most=65535),
+        database=table.integer("database", 0, least=0, most=2**31 - 1),
+    )
+
+
+def _delivery_limits(root: Table) -> dict[str, int]:
+    root.required("queues", dict)
+    table = root.table("queues")
+    limits = {name: _delivery_limit(table, name) for name in table}
+    if not limits:
+        raise refuse("queues", 'is empty. Declare at least one queue, as in {"default": {}}.')
+    return limits
+
+
+def _delivery_limit(table: Table, name: str) -> int:
+    if not name or name.endswith(queues.DEAD_SUFFIX) or name == queues.DEAD_LETTER_EXCHANGE:
+        raise refuse(
+            table.path(name), "is a name that dead lettering uses. Choose another for the queue."
+        )
+    queue = table.table(name, known=("deliveryLimit",))
+    return queue.integer(
+        "deliveryLimit", queues.DEFAULT_DELIVERY_LIMIT, least=1, most=queues.MAX_DELIVERY_LIMIT
+    )
+
+
+def _schedule(table: Table, known_queues: Mapping[str, int]) -> dict[str, Periodic]:
+    keys = ("task", "every", "cron", "queue", "args", "kwargs")
+    return {name: _periodic(table.table(name, known=keys), known_queues) for name in table}
+
+
+def _periodic(table: Table, known_queues: Mapping[str, int]) -> Periodic:
+    queue = table.optional("queue", str, "")
+    if "queue" in table:
+        _known_queue(queue, known_queues, table.path("queue"))
+    return Periodic(
+        task=table.required("task", str),
+        when=_when(table),
+        queue=queue,
+        args=tuple(table.optional("args", list, [])),
+        kwargs=table.optional("kwargs", dict, {}),
+    )
+
+
+def _when(table: Table) -> schedule:
+    if ("every" in table) == ("cron" in table):
+        raise refuse(table.path("every"), "or cron must be set, one of the two.")
+    return _cron(table) if "cron" in table else _every(table)
+
+
+def _every(table: Table) -> schedule:
+    seconds = table.required("every", float)
+    if seconds < 1:
+        raise refuse(table.path("every"), f"must be at least 1 second, not {seconds}.")
+    return schedule(timedelta(seconds=seconds))
+
+
+def _cron(table: Table) -> crontab:
+    text = table.required("cron", str)
+    try:
+        minute, hour, day_of_month, month_of_year, day_of_week = text.split()
+        return crontab(minute, hour, day_of_week, day_of_month, month_of_year)
+    except (ValueError, ParseException) as error:
+        raise refuse(
+            table.path("cron"),
+            f"is {text!r}, not the five fields minute, hour, day of month, month, day of week, "
+            'as in "0 3 * * *".',
+        ) from error
+
+
+def _config(root: Table, known_queues: Mapping[str, int]) -> dict[str, Any]:
+    config = root.optional("config", dict, {})
+    for key in config:
+        if key not in DEFAULTS and not key.startswith("redbeat_"):
+            hint = suggest(key.lower(), list(DEFAULTS)) if len(key) > 1 else ""
+            raise refuse(
+                f"config.{key}", f"is not a Celery setting under its lower-case name. {hint}"
+            )
+    _check_routes(config.get("task_routes"), known_queues)
+    return config
+
+
+def _check_routes(routes: object, known_queues: Mapping[str, int]) -> None:
+    for task, route in routes.items() if isinstance(routes, dict) else ():
+        queue = route.get("queue") if isinstance(route, dict) else route
+        if isinstance(queue, str):
+            _known_queue(queue, known_queues, f"config.task_routes.{task}")
+
+
+def _known_queue(name: str, known_queues: Mapping[str, int], path: str) -> None:
+    if name not in known_queues:
+        raise refuse(
+            path,
+            f"names the queue {name!r}, which is not declared. Add it to queues, or correct it. "
+            f"{suggest(name, list(known_queues))}",
+        )
+
+
+def _entry(entry: Periodic) -> dict[str, Any]:
+    return {
+        "task": entry.task,
+        "schedule": entry.when,
+        "args": list(entry.args),
+        "kwargs": dict(entry.kwargs),
+        "options": {"queue": entry.queue} if entry.queue else {},
+    }
+
+
+def _broker_url(broker: Broker, credentials: Credentials) -> str:
+    if credentials.url is not None:
+        return _checked_url(credentials.url, "broker/url", _BROKER_SCHEMES)
+    username = _mounted(credentials.username, "broker/username")
+    password = _mounted(credentials.password, "broker/password")
+    address = _address(broker.host, broker.port, "broker")
+    return f"amqp://{_encoded(username)}:{_encoded(password)}@{address}/{_encoded(broker.vhost)}"
+
+
+def _results_url(results: ResultBackend, credentials: Credentials) -> str:
+    if credentials.url is not None:
+        return _checked_url(credentials.url, "results/url", _RESULT_SCHEMES)
+    username = _encoded(credentials.username or "")
+    password = _encoded(_mounted(credentials.password, "results/password"))
+    address = _address(results.host, results.port, "resultBackend")
+    return f"redis://{username}:{password}@{address}/{results.database}"
+
+
+def _checked_url(url: str, name: str, schemes: tuple[str, ...]) -> str:
+    # Never the URL itself: it carries the password.
+    if urlsplit(url).scheme not in schemes:
+        raise SettingsError(
+            f"The secret {name} must be a URL that begins with "
+            f"{' or '.join(f'{scheme}://' for scheme in schemes)}."
+        )
+    return url
+
+
+def _address(host: str, port: int, path: str) -> str:
+    if not host:
+        raise refuse(f"{path}.host", "is missing. Set it, or mount a whole URL as a secret.")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _mounted(value: str | None, name: str) -> str:
+    if value is None:
+        raise SettingsError(f"The secret {name} is not mounted. Mount it, or the whole URL.")
+    return value
+
+
+def _credentials(folder: Path) -> Credentials:
+    return Credentials(**{name: _secret(folder / name) for name in ("username", "password", "url")})
+
+
+def _secret(file: Path) -> str | None:
+    text = _read(file)
+    # Secrets made with `echo` end in a newline that nobody typed.
+    value = None if text is None else text.rstrip("\r\n")
+    if value == "":
+        raise SettingsError(f"The secret {file} is empty. Give it a value, or do not mount it.")
+    return value
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{file} cannot be read: {error}. It must be a text file that uid {os.getuid()} may "
+            "read: check the volume's items, defaultMode and fsGroup."
+        ) from error

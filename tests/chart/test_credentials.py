@@ -1,0 +1,182 @@
+"""Secrets: where they come from, who sees them, when they change."""
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.chart.conftest import Cluster, Helm, Object, Release, Values, Workload
+
+PASSWORD = "p@ss/w:rd%"  # with everything that a URL would trip over
+GENERATED: dict[str, Any] = {"rabbitmq": {}, "redis": {}}
+
+
+def test_generated_passwords_are_long_and_differ(helm: "Helm", minimal: "Values") -> None:
+    release = helm.template(minimal | GENERATED)
+    rabbitmq, redis = release.secret("jobs-rabbitmq"), release.secret("jobs-redis")
+    assert rabbitmq.keys() == {"username", "password", "erlang-cookie"}
+    assert redis.keys() == {"password"}
+    secrets = [rabbitmq["password"], rabbitmq["erlang-cookie"], redis["password"]]
+    assert len(set(secrets)) == 3
+    assert min(map(len, secrets)) >= 32
+
+
+def test_pods_mount_the_keys_that_they_need_and_no_others(helm: "Helm", minimal: "Values") -> None:
+    for workload in helm.template(minimal | GENERATED).celery:
+        assert _files(workload) == {
+            "broker/username": ("jobs-rabbitmq", "username", False),
+            "broker/password": ("jobs-rabbitmq", "password", False),
+            "results/password": ("jobs-redis", "password", False),
+        }
+
+
+EXISTING: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    (
+        {"host": "mq", "existingSecret": "mq-login"},
+        {"host": "cache", "existingSecret": "cache-login"},
+        {
+            "broker/username": ("mq-login", "username", False),
+            "broker/password": ("mq-login", "password", False),
+            "results/password": ("cache-login", "password", False),
+            "results/username": ("cache-login", "username", True),
+        },
+    ),
+    (
+        {"existingSecret": "mq-url"},
+        {"existingSecret": "cache-url"},
+        {
+            "broker/url": ("mq-url", "url", False),
+            "results/url": ("cache-url", "url", False),
+        },
+    ),
+    (
+        {"host": "mq", "username": "shop", "password": PASSWORD},
+        {"host": "cache", "password": PASSWORD},
+        {
+            "broker/username": ("jobs-broker", "username", False),
+            "broker/password": ("jobs-broker", "password", False),
+            "results/password": ("jobs-results", "password", False),
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("broker", "results", "files"), EXISTING)
+def test_existing_services_are_reached_with_their_own_credentials(
+    helm: "Helm",
+    minimal: "Values",
+    broker: dict[str, Any],
+    results: dict[str, Any],
+    files: dict[str, Any],
+) -> None:
+    release = helm.template(_existing(minimal, broker, results))
+    assert not release.all("StatefulSet")
+    for workload in release.celery:
+        assert _files(workload) == files
+
+
+def test_inline_passwords_end_up_in_secrets_alone(helm: "Helm", minimal: "Values") -> None:
+    broker, results, _ = EXISTING[2]
+    release = helm.template(_existing(minimal, broker, results))
+    assert release.secret("jobs-broker") == {"username": "shop", "password": PASSWORD}
+    assert release.secret("jobs-results") == {"password": PASSWORD}
+    others = json.dumps([o for o in release.objects if o["kind"] != "Secret"])
+    assert PASSWORD not in others
+    assert base64.b64encode(PASSWORD.encode()).decode() not in others
+
+
+def test_the_notes_tell_no_secret(helm: "Helm", minimal: "Values") -> None:
+    broker, results, _ = EXISTING[2]
+    assert PASSWORD not in helm.notes(_existing(minimal, broker, results))
+
+
+def test_a_changed_inline_password_restarts_the_celery_pods(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    broker, results, _ = EXISTING[2]
+    before = helm.template(_existing(minimal, broker, results))
+    after = helm.template(_existing(minimal, broker | {"password": "new"}, results))
+    assert _checksums(before).keys() == {"jobs-worker-cpu", "jobs-worker-io", "jobs-beat"}
+    assert not _checksums(before).items() & _checksums(after).items()
+
+
+def test_an_upgrade_keeps_what_was_generated_and_restarts_nothing(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    values = minimal | GENERATED
+    installed = _online(helm, values, cluster)
+    cluster.keep(installed)
+    upgraded = _online(helm, values, cluster)
+    for name in ("jobs-rabbitmq", "jobs-redis"):
+        assert upgraded.secret(name) == installed.secret(name)
+    assert _checksums(upgraded) == _checksums(installed)
+
+
+def test_a_secret_that_lost_a_key_gets_only_that_key_anew(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    held = {"username": "bunny", "password": "held"}
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in held.items()}
+    cluster.put("jobs-rabbitmq", data)
+    found = _online(helm, minimal | GENERATED, cluster).secret("jobs-rabbitmq")
+    assert found | held == found
+    assert len(found["erlang-cookie"]) == 32
+
+
+def test_a_rotated_secret_restarts_the_celery_pods_at_the_next_upgrade(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    broker, results, _ = EXISTING[0]
+    for values in (minimal, _existing(minimal, broker, results)):
+        for name in ("shop-redis", "cache-login"):
+            cluster.put(name, {"password": "b2xk"})
+        before = _checksums(_online(helm, values, cluster))
+        for name in ("shop-redis", "cache-login"):
+            cluster.put(name, {"password": "bmV3"})
+        after = _checksums(_online(helm, values, cluster))
+        assert not before.items() & after.items()
+
+
+def test_a_key_that_no_pod_reads_restarts_nothing(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    before = _checksums(_online(helm, minimal, cluster))
+    cluster.put("shop-rabbitmq", {"erlang-cookie": "bmV3"})
+    assert _checksums(_online(helm, minimal, cluster)) == before
+
+
+def test_rabbitmqs_secret_outlives_the_release_like_its_volume(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    secret = helm.template(minimal | GENERATED).one("Secret", "jobs-rabbitmq")
+    assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def _online(helm: "Helm", values: "Values", cluster: "Cluster") -> "Release":
+    helm.rendered.clear()
+    return helm.template(values, *cluster.options)
+
+
+def _existing(minimal: "Values", broker: "Object", results: "Object") -> "Values":
+    return minimal | {
+        "broker": {"mode": "existing", **broker},
+        "rabbitmq": {"enabled": False},
+        "resultBackend": {"mode": "existing", **results},
+        "redis": {"enabled": False},
+    }
+
+
+def _files(workload: "Workload") -> dict[str, tuple[str, str, bool]]:
+    """Every file of a secret below the runtime's directory: Secret, key, may be missing."""
+    sources = workload.spec["volumes"][0]["projected"]["sources"]
+    return {
+        item["path"]: (secret["name"], item["key"], secret.get("optional", False))
+        for secret in (source["secret"] for source in sources if "secret" in source)
+        for item in secret["items"]
+    }
+
+
+def _checksums(release: "Release") -> dict[str, str]:
+    return {w.name: w.metadata["annotations"]["checksum/runtime"] for w in release.celery}

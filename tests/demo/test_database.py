@@ -1,0 +1,90 @@
+"""The database is waited for, migrated once, and shared well by greenlets."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, connections
+
+from shop import database
+from tests.demo.conftest import SHOP_ENVIRONMENT, free_port
+
+pytestmark = pytest.mark.usefixtures("_database")
+
+SLEEP_IN_GREENLETS = """
+from gevent import monkey
+monkey.patch_all()
+import time
+import django
+import gevent
+django.setup()
+from django.db import connection
+
+def sleep():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(1), pg_backend_pid()")
+        pid = cursor.fetchone()[1]
+    connection.close()
+    return pid
+
+start = time.monotonic()
+greenlets = [gevent.spawn(sleep) for _ in range(8)]
+gevent.joinall(greenlets, raise_error=True)
+print(len({greenlet.value for greenlet in greenlets}), time.monotonic() - start)
+"""
+
+
+def test_greenlets_have_their_own_connections_and_do_not_block_each_other() -> None:
+    command = [sys.executable, "-c", SLEEP_IN_GREENLETS]
+    done = subprocess.run(
+        command,
+        env=os.environ | SHOP_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    backends, seconds = done.stdout.split()
+    assert int(backends) == 8
+    assert float(seconds) < 4
+
+
+def test_a_pod_that_prepares_waits_for_the_one_that_migrates() -> None:
+    waiting = threading.Thread(target=prepare)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [database.MIGRATION_LOCK])
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert waiting.is_alive()
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [database.MIGRATION_LOCK])
+    waiting.join(timeout=10)
+    assert not waiting.is_alive()
+
+
+def prepare() -> None:
+    """Run the command in this thread."""
+    call_command("prepare", timeout=5)
+    connections.close_all()
+
+
+def test_a_database_that_does_not_come_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    port = free_port()
+    monkeypatch.setitem(connection.settings_dict, "PORT", port)
+    with pytest.raises(CommandError, match=rf"no database after 0 s: .*{port}"):
+        call_command("prepare", timeout=0)
+
+
+def test_a_database_that_comes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection.close()
+    monkeypatch.setattr(database, "POLL_SECONDS", 0.05)
+    address = connection.settings_dict
+    right = address["PORT"]
+    monkeypatch.setitem(address, "PORT", free_port())
+    threading.Timer(0.5, lambda: address.update(PORT=right)).start()
+    database.wait_for_database(timeout_seconds=10)
+    assert connection.is_usable()

@@ -1,0 +1,5 @@
+"""An application that cannot be imported without its environment."""
+
+import os
+
+DATABASE = os.environ["TINY_DATABASE_URL"]

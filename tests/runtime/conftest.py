@@ -1,0 +1,252 @@
+"""A mounted directory, a Redis, and real workers and beats on loopback ports."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+HERE = Path(__file__).parent
+DEADLINE_SECONDS = 20
+POOLS = ("prefork", "gevent")
+
+
+@dataclass
+class Mounted:
+    """The directory that the chart would mount, and its parts to change."""
+
+    path: Path
+    settings: dict[str, Any]
+
+    def write(self) -> Path:
+        (self.path / "settings.json").write_text(json.dumps(self.settings))
+        return self.path
+
+    def secret(self, name: str, value: str) -> None:
+        file = self.path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(value)
+
+
+@dataclass
+class Service:
+    """A worker or beat that runs as its own process."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def probe(self, name: str, *, timeout_seconds: float = 5) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=timeout_seconds)
+        with closing(connection):
+            connection.request("GET", f"/{name}")
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())["reason"]
+
+    def wait_for(self, name: str, status: int) -> str:
+        """The reason that comes with the status that a probe must reach."""
+        seen: object = None
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                seen = self.probe(name)
+            except OSError as error:
+                seen = error
+            else:
+                if seen[0] == status:
+                    return seen[1]
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+        pytest.fail(f"/{name} was {seen}, never {status}:\n{self.log.read_text()}")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Everything it wrote to either stream; a line that is not a JSON object fails."""
+        records = [json.loads(line) for line in self.log.read_text().splitlines()]
+        assert all(isinstance(record, dict) for record in records)
+        return records
+
+    def wait_for_line(self, **fields: object) -> dict[str, Any]:
+        """The first record with these fields."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
+            for record in self.lines():
+                if fields.items() <= record.items():
+                    return record
+            time.sleep(0.1)
+        pytest.fail(f"no line with {fields}:\n{self.log.read_text()}")
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """The exit code after SIGTERM."""
+        self.terminate()
+        return self.process.wait(timeout=DEADLINE_SECONDS)
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("CELERY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(tmp_path / "nothing"))
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """A small settings.json; nothing listens where it points."""
+    return {
+        "broker": {"kind": "rabbitmq", "host": "127.0.0.1", "port": 1, "vhost": "/"},
+        "resultBackend": {"kind": "redis", "host": "127.0.0.1", "port": 1, "database": 0},
+        "defaultQueue": "default",
+        "queues": {"default": {}, "email": {"deliveryLimit": 3}},
+    }
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, document: dict[str, Any]) -> Mounted:
+    """The mounted directory with that document and its secrets."""
+    directory = Mounted(tmp_path / "mounted", document)
+    directory.path.mkdir()
+    directory.secret("broker/username", "celery")
+    directory.secret("broker/password", "s3cret")
+    directory.secret("results/password", "s3cret")
+    directory.write()
+    return directory
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of this test run."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.fail("redis-server is missing: apt-get install --no-install-recommends redis-server")
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    process = subprocess.Popen(
+        [binary, *options, "--dir", str(tmp_path_factory.mktemp("redis"))],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_for_port(port)
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=DEADLINE_SECONDS)
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, f"nothing listens on port {port}"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture
+def reachable(mounted: Mounted, redis_url: str) -> Mounted:
+    """The mounted directory with Redis as result backend, and as broker by the last word."""
+    mounted.secret("results/url", f"{redis_url}/0")
+    mounted.settings["config"] = {"broker_url": f"{redis_url}/1"}
+    mounted.write()
+    return mounted
+
+
+@pytest.fixture
+def producer(redis_url: str, reachable: Mounted) -> Iterator[Celery]:
+    """An app that sends to that broker and reads results."""
+    broker = reachable.settings["config"]["broker_url"]
+    app = Celery("producer", broker=broker, backend=f"{redis_url}/0")
+    app.conf.update(
+        task_default_queue="default",
+        task_default_exchange_type="topic",
+        broker_connection_retry_on_startup=True,
+    )
+    yield app
+    with app.connection_for_write() as connection:
+        connection.default_channel.client.flushall()
+    app.close()
+
+
+@pytest.fixture
+def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
+    """Starts `celery -A celery_runtime.app …` as the chart does."""
+    started: list[Service] = []
+
+    def start(*arguments: str, app: str = "tinyapp:app", **more: str) -> Service:
+        port = free_port()
+        log = tmp_path / f"{len(started)}.log"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(HERE / "apps"),
+            "CELERY_APP": app,
+            "CELERY_RUNTIME_DIR": str(mounted.path),
+            "CELERY_RUNTIME_HEALTH_PORT": str(port),
+            **more,
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("celery"), "-A", "celery_runtime.app", *arguments],
+                env=environment,
+                cwd=tmp_path,
+                stdout=output,
+                stderr=output,
+            )
+        started.append(Service(process, port, log))
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.process.kill()
+        service.process.wait()
+
+
+@pytest.fixture
+def worker(celery: Start) -> Start:
+    """Starts a worker with the command line of the chart."""
+
+    def start(pool: str, **more: str) -> Service:
+        return celery(
+            "worker",
+            "--hostname=io@%h",
+            f"--pool={pool}",
+            "--concurrency=2",
+            "--queues=default,email",
+            "--loglevel=info",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            CELERY_WORKER_GROUP="io",
+            **more,
+        )
+
+    return start
+
+
+@pytest.fixture
+def beat(celery: Start) -> Start:
+    """Starts beat with the command line of the chart."""
+    return lambda: celery("beat", "--loglevel=info", "--scheduler=celery_runtime.beat:Scheduler")
