@@ -164,18 +164,19 @@ def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 def _show(report: Mapping[str, Any], seconds: float) -> None:
     numbers = {"sent": "sent", "done": "done", "failed": "failed", "retried": "retried"}
-    numbers |= {"duplicates": "duplicates", "p50_seconds": "median s", "max_seconds": "longest s"}
-    table = Table(title="What the workers did", title_justify="left")
+    numbers |= {"duplicates": "twice", "p50_seconds": "median s", "max_seconds": "longest s"}
+    table = Table(title="What the workers did, as the ledger has it", title_justify="left")
     for text in ("queue", "group", "task"):
         table.add_column(text)
     for heading in numbers.values():
         table.add_column(heading, justify="right")
     for row in report["rows"]:
-        cells = [_text(row[key]) for key in ("queue", "group", "task", *numbers)]
-        table.add_row(*cells)
+        task = row["task"].rsplit(".", 1)[-1]
+        table.add_row(row["queue"], row["group"], task, *(_text(row[key]) for key in numbers))
     console.print(table)
-    effects = ", ".join(f"{count} {name}" for name, count in report["effects"].items())
-    console.print(f"In PostgreSQL: {effects}. From the command to here: {seconds:.0f} s.")
+    effects = [f"{count} {name}" for name, count in report["effects"].items() if count]
+    console.print(f"In PostgreSQL: {', '.join(effects).replace('_', ' ')}.")
+    console.print(f"Seconds are from send to done. From the command to here: {seconds:.0f} s.")
     console.print(_NEXT.format(bin=BIN, kubeconfig=KUBECONFIG, namespace=NAMESPACE, **report))
 
 

@@ -19,6 +19,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from ci.paths import LOGS
 
 console = Console(highlight=False, soft_wrap=True)
+if not console.is_terminal:
+    console.width = 112  # a log has no width of its own; tables need this much
 TAIL_LINES = 25
 
 

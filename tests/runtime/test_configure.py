@@ -42,6 +42,14 @@ def test_the_mounted_settings_win_over_the_app_and_leave_the_rest() -> None:
 
 
 @pytest.mark.usefixtures("_mounted")
+def test_an_app_that_has_read_its_configuration_is_configured_all_the_same() -> None:
+    app = Celery(broker="memory://")
+    assert app.conf.broker_url == "memory://"
+    configure(app)
+    assert app.conf.broker_url.startswith("amqp://celery:")
+
+
+@pytest.mark.usefixtures("_mounted")
 @pytest.mark.parametrize("early", [True, False])
 def test_the_order_of_configure_and_config_from_object_does_not_matter(early: bool) -> None:
     own = SimpleNamespace(CELERY_TASK_ACKS_LATE=False, CELERY_TIMEZONE="Europe/Berlin")

@@ -5,7 +5,7 @@ user=${POSTGRES_USER:-postgres}
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   secret=$(mktemp)
   printf '%s\n' "${POSTGRES_PASSWORD:?set POSTGRES_PASSWORD}" >"$secret"
-  initdb --username="$user" --pwfile="$secret" --auth=scram-sha-256 --encoding=UTF8
+  initdb --username="$user" --pwfile="$secret" --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8
   rm "$secret"
   echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
   if [ "${POSTGRES_DB:-$user}" != postgres ]; then

@@ -73,7 +73,6 @@ class LoopSign:
             return self._clock() - asked_at
         self._asked_at = self._clock()
         self._call_soon(self._answer)
-        self._call_soon(self._answer)
         return 0.0
 
     def _answer(self) -> None:
