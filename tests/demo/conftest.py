@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import yaml
+from aiosmtpd.controller import Controller
 
 MISSING_POSTGRESQL = "initdb and pg_ctl are needed: apt-get install -y postgresql"
 DEPLOY = Path(__file__).parents[2] / "images/demo/deploy"
@@ -54,12 +55,16 @@ with pytest.MonkeyPatch.context() as environment:
     from PIL import Image
 
     from shop.celery import app
+    from shop.models import TaskRun
+    from shop.smtpsink import Sink
 
     app.conf.update(
         broker_url="memory://",
         broker_transport_options={"polling_interval": 0.05},
         result_backend="cache+memory://",
         task_default_queue="default",
+        # One fetch in six seconds is what the tests of other promises would wait for.
+        worker_disable_rate_limits=True,
         worker_hijack_root_logger=False,
     )
 
@@ -119,6 +124,17 @@ def gateway(gateway_process: str, _database: None, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
+def mail_server(_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Controller]:
+    """Serve the SMTP sink on loopback and point the shop at it."""
+    controller = Controller(Sink(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    monkeypatch.setattr(django_settings, "SMTP_HOST", "127.0.0.1")
+    monkeypatch.setattr(django_settings, "SMTP_PORT", controller.port)
+    yield controller
+    controller.stop()
+
+
+@pytest.fixture
 def photos_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the shop a folder with two pictures."""
     Image.effect_mandelbrot((640, 400), (-2.0, -1.2, 0.8, 1.2), 60).save(tmp_path / "set.png")
@@ -133,6 +149,20 @@ def _worker(_migrated: None) -> Iterator[None]:
     queues = ("default", "email", "high_priority", "thumbnails")
     with start_worker(app, perform_ping_check=False, queues=queues, pool="threads", concurrency=4):
         yield
+
+
+def closed(task_id: str, seconds: float = 15) -> TaskRun:
+    """Return a task's row once it is closed; its result may be there a moment earlier."""
+    deadline = time.monotonic() + seconds
+    while True:
+        row: TaskRun | None = TaskRun.objects.filter(
+            task_id=task_id, finished_at__isnull=False
+        ).first()
+        if row:
+            return row
+        found = list(TaskRun.objects.values())
+        assert time.monotonic() < deadline, f"task {task_id} is not done: {found}"
+        time.sleep(0.05)
 
 
 def gateway_command() -> list[str]:

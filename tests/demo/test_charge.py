@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from shop import gateway_client
 from shop.gateway_client import GatewayRefused, GatewayUnavailable
-from shop.models import Charge, GatewayCharge, Order, Tick
+from shop.models import Charge, GatewayCharge, Order, TaskRun, Tick
 from shop.tasks import charge_customer, reconcile_orders
 from tests.demo.conftest import free_port
 
@@ -85,6 +85,7 @@ def test_a_gateway_that_stays_away_fails_the_task_with_its_own_error() -> None:
     gateway_client.fail_next(6)
     result = charge(new_order())
     assert isinstance(result.result, GatewayUnavailable)
+    assert TaskRun.objects.get().starts == 6
     assert not GatewayCharge.objects.exists()
 
 
@@ -101,11 +102,13 @@ def test_a_refused_charge_is_not_tried_again() -> None:
     result = charge(new_order("-1.00"))
     assert isinstance(result.result, GatewayRefused)
     assert "amount must be a number" in str(result.result)
+    assert TaskRun.objects.get().starts == 1
 
 
 def test_a_missing_order_fails_at_once_with_its_own_name() -> None:
     result = charge_customer.apply((0,), {"run": "run"})
     assert isinstance(result.result, Order.DoesNotExist)
+    assert TaskRun.objects.get().starts == 1
 
 
 def test_the_retry_delay_is_the_environments() -> None:

@@ -1,38 +1,23 @@
 """The ledger follows each task from the broker's acceptance to its end."""
 
 import threading
-import time
 from decimal import Decimal
 
 import pytest
-from celery.result import AsyncResult
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
 from shop import database, gateway_client, ledger, tasks
 from shop.celery import app
 from shop.models import Order, TaskRun
-from tests.demo.conftest import free_port
+from tests.demo.conftest import closed, free_port
 
 pytestmark = pytest.mark.usefixtures("_database")
 
 
-def settled(result: AsyncResult, seconds: float = 15) -> TaskRun:
-    """Return a task's row once it is closed; its result may be there a moment earlier."""
-    deadline = time.monotonic() + seconds
-    while True:
-        closed = TaskRun.objects.filter(task_id=result.id, finished_at__isnull=False)
-        row: TaskRun | None = closed.first()
-        if row:
-            return row
-        found = list(TaskRun.objects.values())
-        assert time.monotonic() < deadline, f"task {result.id} is not done: {found}"
-        time.sleep(0.05)
-
-
 @pytest.mark.usefixtures("_worker")
 def test_a_task_that_succeeds_is_sent_started_and_done() -> None:
-    row = settled(tasks.hold.apply_async((0.1,), {"run": "run"}, queue="email"))
+    row = closed(tasks.hold.apply_async((0.1,), {"run": "run"}, queue="email").id)
     assert (row.state, row.run, row.queue, row.starts) == ("succeeded", "run", "email", 1)
     assert row.sent_at <= row.started_at < row.finished_at
     assert row.hostname
@@ -40,7 +25,7 @@ def test_a_task_that_succeeds_is_sent_started_and_done() -> None:
 
 @pytest.mark.usefixtures("_worker")
 def test_a_task_that_fails_is_closed_with_its_error() -> None:
-    row = settled(tasks.resize_image.delay("none.png", "small", run="run"))
+    row = closed(tasks.resize_image.delay("none.png", "small", run="run").id)
     assert (row.state, row.queue) == ("failed", "thumbnails")
     assert "FileNotFoundError" in row.reason
 
@@ -49,7 +34,7 @@ def test_a_task_that_fails_is_closed_with_its_error() -> None:
 def test_a_retry_is_counted_and_waits_for_its_delay() -> None:
     gateway_client.fail_next(1)
     order = Order.objects.create(run="run", amount=Decimal("1.00"), card_token="tok")
-    row = settled(tasks.charge_customer.delay(order.pk, run="run"))
+    row = closed(tasks.charge_customer.delay(order.pk, run="run").id)
     assert (row.state, row.retries, row.starts) == ("succeeded", 1, 2)
     assert 1 <= (row.finished_at - row.sent_at).total_seconds() < 5
 
@@ -105,6 +90,14 @@ def test_a_second_acceptance_keeps_the_first_time() -> None:
     first = TaskRun.objects.get().sent_at
     publish()
     assert TaskRun.objects.get().sent_at == first
+
+
+def test_a_message_that_is_sent_again_keeps_its_first_time() -> None:
+    headers: dict[str, object] = {"id": "t"}
+    ledger.stamp(sender="shop.tasks.hold", headers=headers)
+    first = dict(headers)
+    ledger.stamp(sender="shop.tasks.hold", headers=headers)
+    assert headers == first != {"id": "t"}
 
 
 def test_a_redelivery_after_success_is_counted_and_stays_done() -> None:

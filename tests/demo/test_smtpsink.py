@@ -1,29 +1,14 @@
 """Messages travel over SMTP, and each Message-ID is kept once."""
 
 import smtplib
-from collections.abc import Iterator
 
 import pytest
 from aiosmtpd.controller import Controller
-from django.conf import settings
 from django.db import OperationalError
 
 from shop import effects
 from shop.models import Email
-from shop.smtpsink import Sink
 from shop.tasks import send_email
-from tests.demo.conftest import free_port
-
-
-@pytest.fixture
-def sink(_database: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Controller]:
-    """Serve the sink on loopback."""
-    controller = Controller(Sink(), hostname="127.0.0.1", port=free_port())
-    controller.start()
-    monkeypatch.setattr(settings, "SMTP_HOST", "127.0.0.1")
-    monkeypatch.setattr(settings, "SMTP_PORT", controller.port)
-    yield controller
-    controller.stop()
 
 
 def deliver(key: str, subject: str = "Grüße") -> str:
@@ -32,7 +17,7 @@ def deliver(key: str, subject: str = "Grüße") -> str:
     return message_id
 
 
-@pytest.mark.usefixtures("sink")
+@pytest.mark.usefixtures("mail_server")
 def test_a_message_arrives_with_its_run_and_task() -> None:
     message_id = deliver("run.1")
     email = Email.objects.get()
@@ -41,7 +26,7 @@ def test_a_message_arrives_with_its_run_and_task() -> None:
     assert b"Thank you for your order." in bytes(email.content)
 
 
-@pytest.mark.usefixtures("sink")
+@pytest.mark.usefixtures("mail_server")
 def test_a_message_sent_twice_is_kept_once_and_counted() -> None:
     deliver("run.1")
     deliver("run.1")
@@ -50,9 +35,9 @@ def test_a_message_sent_twice_is_kept_once_and_counted() -> None:
     assert duplicates == {"<run.1@shop.example>": 1, "<run.2@shop.example>": 0}
 
 
-def refusal(sink: Controller, message: str) -> int:
+def refusal(mail_server: Controller, message: str) -> int:
     """Send a raw message, which must be refused, and return the SMTP code."""
-    with smtplib.SMTP("127.0.0.1", sink.port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", mail_server.port, timeout=5) as client:
         try:
             client.sendmail("a@b.example", ["c@d.example"], message)
         except smtplib.SMTPDataError as error:
@@ -60,15 +45,15 @@ def refusal(sink: Controller, message: str) -> int:
     pytest.fail("the message was accepted")
 
 
-def test_a_message_without_an_id_is_refused(sink: Controller) -> None:
-    assert refusal(sink, "Subject: x\r\n\r\nx") == 550
+def test_a_message_without_an_id_is_refused(mail_server: Controller) -> None:
+    assert refusal(mail_server, "Subject: x\r\n\r\nx") == 550
 
 
 def test_without_its_database_the_sink_asks_to_try_again(
-    sink: Controller, monkeypatch: pytest.MonkeyPatch
+    mail_server: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
         raise OperationalError
 
     monkeypatch.setattr(effects, "record", away)
-    assert refusal(sink, "Message-ID: <1@b>\r\n\r\nx") == 451
+    assert refusal(mail_server, "Message-ID: <1@b>\r\n\r\nx") == 451

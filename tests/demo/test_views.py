@@ -10,6 +10,7 @@ from kombu.exceptions import OperationalError
 
 from shop import tasks
 from shop.models import Order, TaskRun
+from tests.demo.conftest import closed
 
 pytestmark = pytest.mark.usefixtures("_database", "photos_dir")
 
@@ -26,7 +27,7 @@ def post(client: Client, path: str, body: object = None) -> tuple[int, dict[str,
     return answer.status_code, answer.json()
 
 
-@pytest.mark.usefixtures("_worker", "gateway")
+@pytest.mark.usefixtures("_worker", "gateway", "mail_server")
 @pytest.mark.parametrize(
     ("path", "body", "count"),
     [
@@ -44,7 +45,10 @@ def test_work_is_accepted_with_the_ids_of_its_tasks(
     assert (status, len(answer["task_ids"])) == (202, count)
     sent = TaskRun.objects.filter(run=answer["run"], sent_at__isnull=False)
     assert set(sent.values_list("task_id", flat=True)) <= set(answer["task_ids"])
-    assert client.get(f"/runs/{answer['run']}").json()["progress"]["expected"] >= 1
+    rows = [closed(task_id) for task_id in answer["task_ids"]]
+    assert {row.state for row in rows} == {"succeeded"}
+    progress = client.get(f"/runs/{answer['run']}").json()["progress"]
+    assert (progress["done"], progress["expected"]) == (count, count)
 
 
 def test_an_order_is_taken_before_it_is_charged(client: Client) -> None:

@@ -45,7 +45,7 @@ def _charge(request: HttpRequest) -> JsonResponse:
 
 def _must_fail() -> bool:
     """Use up one of the ordered failures, if there is one left."""
-    left = GatewayFailures.objects.filter(pk=_THE_ROW)
+    left = GatewayFailures.objects.filter(pk=_THE_ROW, remaining__gt=0)
     return bool(left.update(remaining=F("remaining") - 1))
 
 
