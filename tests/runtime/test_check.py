@@ -1,8 +1,9 @@
 """`helm test` fails when a queue has no consumer, and waits for those that still start."""
 
 import pytest
+from kombu.exceptions import OperationalError
 
-from celery_runtime import check
+from celery_runtime import check, logs
 
 
 def test_a_queue_without_a_consumer_is_named_when_the_time_is_over() -> None:
@@ -20,8 +21,8 @@ def test_an_unreachable_broker_is_an_error_and_not_an_idle_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unreachable(*_: object) -> dict[str, int]:
-        raise check.OperationalError("nobody listens")
+        raise OperationalError("nobody listens")
 
     monkeypatch.setattr(check, "consumers", unreachable)
-    monkeypatch.setattr(check.logs, "install", lambda: None)
+    monkeypatch.setattr(logs, "install", lambda: None)
     assert check.main(["default"]) == 1

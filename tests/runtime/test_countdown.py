@@ -48,7 +48,7 @@ def test_every_way_of_sending_a_task_is_rounded_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(app, "send_task", lambda *given, **_: sent.append(given[3:5]))
     countdown.install(app)
 
-    @app.task(name="t")  # type: ignore[untyped-decorator]
+    @app.task(name="t")
     def task() -> None: ...
 
     task.apply_async(countdown=0.5)

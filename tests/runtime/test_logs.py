@@ -69,7 +69,7 @@ def test_a_record_of_the_app_carries_the_task_that_runs() -> None:
     app = Celery(set_as_current=False)
     seen: list[dict[str, Any]] = []
 
-    @app.task(name="t")  # type: ignore[untyped-decorator]
+    @app.task(name="t")
     def task() -> None:
         seen.append(logged("inside"))
 
