@@ -25,7 +25,7 @@ test: test-fast ## Everything: lint, unit and chart tests, then the tests on the
 	@$(CI) exec --cluster pytest tests/cluster
 
 test-fast: lint ## The same without the cluster
-	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=loadgroup tests --ignore=tests/cluster
+	@$(CI) exec --test-servers pytest --numprocesses=3 --dist=worksteal tests --ignore=tests/cluster
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

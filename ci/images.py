@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci import standins
+from ci import publicimages
 from ci.engine import Engine
 from ci.paths import ROOT, key_of
 from ci.steps import step
@@ -26,8 +26,8 @@ class Image:
 
 def build_all(engine: Engine) -> Image:
     """Build the runtime image and the demonstration's, which is returned."""
-    python = standins.provide(engine, standins.PYTHON)
-    runtime = _build(engine, "runtime", {"PYTHON_IMAGE": standins.PYTHON}, python)
+    python = publicimages.provide(engine, publicimages.PYTHON)
+    runtime = _build(engine, "runtime", {"PYTHON_IMAGE": publicimages.PYTHON}, python)
     return _build(engine, "demo", {"RUNTIME_IMAGE": str(runtime)}, str(runtime))
 
 
@@ -35,9 +35,9 @@ def dependencies(engine: Engine) -> list[str]:
     """Make the images of the servers that the demonstration uses; empty where they are pulled."""
     if engine.source == "registry":
         return []
-    servers = [name for name in standins.NAMES if name != standins.PYTHON]
+    servers = [name for name in publicimages.NAMES if name != publicimages.PYTHON]
     for name in servers:
-        standins.provide(engine, name)
+        publicimages.provide(engine, name)
     return servers
 
 

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci import gotools, host, standins
+from ci import gotools, host, publicimages
 from ci.engine import Engine
 from ci.paths import CACHE, ROOT, key_of
 from ci.steps import Problem, capture, step
@@ -38,7 +38,7 @@ def build(engine: Engine, minor: str, *, service_subnet: str, pod_subnet: str) -
     components = _components(minor)
     subnets = [f"SERVICE_SUBNET={service_subnet}", f"POD_SUBNET={pod_subnet}"]
     made_of = [*map(str, [*programs, *components, *subnets]), _storage_manifest()]
-    key = key_of(FOLDER, *made_of, standins.debian(engine, SUITE))
+    key = key_of(FOLDER, *made_of, publicimages.debian(engine, SUITE))
     reference = f"localhost/celery-node:{gotools.kubernetes_version(minor)}-{key}"
     if not engine.has_image(reference):
         archive = _archive(engine, components)
@@ -56,7 +56,7 @@ def build(engine: Engine, minor: str, *, service_subnet: str, pod_subnet: str) -
 
 def _base(engine: Engine) -> str:
     source = gotools.source_of("kind", "sigs.k8s.io/kind") / "images" / "base"
-    reference = f"kind-base:{SUITE}-{key_of(source, standins.debian(engine, SUITE))}"
+    reference = f"kind-base:{SUITE}-{key_of(source, publicimages.debian(engine, SUITE))}"
     if not engine.has_image(reference):
         with step("Build kind's base image") as work:
             base = f"BASE_IMAGE=debian:{SUITE}-slim"
