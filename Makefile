@@ -36,5 +36,8 @@ lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	@for values in values/*.yaml; do $(CI) exec helm lint --quiet charts/celery --values "$$values" || exit 1; done
 
 $(CACHE)/uv/bin/uv:
-	python3 -m venv $(CACHE)/uv
-	$(CACHE)/uv/bin/pip install --quiet uv==0.13.8
+	@python3 -m venv $(CACHE)/uv >/dev/null 2>&1 || { \
+	  echo "Installing python3-venv (apt)"; \
+	  apt-get -qq update && apt-get -qq install --no-install-recommends python3-venv >/dev/null && \
+	  python3 -m venv --clear $(CACHE)/uv; }
+	@$(CACHE)/uv/bin/pip install --quiet uv==0.13.8
