@@ -37,8 +37,11 @@ def build(engine: Engine, minor: str, *, service_subnet: str, pod_subnet: str) -
     programs = [gotools.kubernetes(minor, command) for command in NODE_PROGRAMS]
     components = _components(minor)
     subnets = [f"SERVICE_SUBNET={service_subnet}", f"POD_SUBNET={pod_subnet}"]
-    made_of = [*map(str, [*programs, *components, *subnets]), _storage_manifest()]
-    key = key_of(FOLDER, *made_of, publicimages.debian(engine, SUITE))
+    # the paths of programs carry their keys; where this repository lies must not count
+    made_of = [*map(str, programs), *(f"{part.reference} {part.program}" for part in components)]
+    key = key_of(
+        FOLDER, *made_of, *subnets, _storage_manifest(), publicimages.debian(engine, SUITE)
+    )
     reference = f"localhost/celery-node:{gotools.kubernetes_version(minor)}-{key}"
     if not engine.has_image(reference):
         archive = _archive(engine, components)

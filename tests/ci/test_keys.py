@@ -29,3 +29,10 @@ def test_what_python_leaves_behind_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "a.pyc").write_text("x")
     assert key_of(tmp_path) == before
+
+
+def test_a_key_does_not_depend_on_where_the_files_lie(tmp_path: Path) -> None:
+    for clone in ("here", "there"):
+        (tmp_path / clone / "node").mkdir(parents=True)
+        (tmp_path / clone / "node" / "Containerfile").write_text("FROM scratch")
+    assert key_of(tmp_path / "here" / "node") == key_of(tmp_path / "there" / "node")
