@@ -30,6 +30,11 @@ def test_workers_wait_for_an_absent_broker_without_restarting(shop: Shop) -> Non
     shop.run("--scenario=hold", "--queue=thumbnails", "--seconds=0.1")
 
 
+def test_helm_test_waits_for_a_release_that_still_starts(shop: Shop) -> None:
+    shop.kubectl("delete", "pod", "jobs-rabbitmq-0")
+    assert "Succeeded" in shop.helm("test", "jobs")
+
+
 def test_an_app_that_cannot_be_imported_is_named_in_one_json_line(shop: Shop) -> None:
     deployment = shop.get("deployment", "jobs-worker-io")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

@@ -1,5 +1,7 @@
 """`helm test` fails when a queue has no consumer, and waits for those that still start."""
 
+from collections.abc import Iterator, Mapping
+
 import pytest
 from kombu.exceptions import OperationalError
 
@@ -17,6 +19,17 @@ def test_a_worker_that_still_starts_is_waited_for() -> None:
     assert idle == []
 
 
+def test_a_broker_that_still_starts_is_waited_for() -> None:
+    answers: Iterator[Mapping[str, int] | None] = iter([None, None, {"default": 1}])
+
+    def count() -> Mapping[str, int]:
+        if (answer := next(answers)) is None:
+            raise OperationalError("nobody listens yet")
+        return answer
+
+    assert check.wait_for_consumers(count, wait_seconds=5, poll_seconds=0.001) == []
+
+
 def test_an_unreachable_broker_is_an_error_and_not_an_idle_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -24,5 +37,6 @@ def test_an_unreachable_broker_is_an_error_and_not_an_idle_one(
         raise OperationalError("nobody listens")
 
     monkeypatch.setattr(check, "consumers", unreachable)
+    monkeypatch.setattr(check, "WAIT_SECONDS", 0)
     monkeypatch.setattr(logs, "install", lambda: None)
     assert check.main(["default"]) == 1

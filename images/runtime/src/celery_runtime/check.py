@@ -1,7 +1,7 @@
 """`python -m celery_runtime.check QUEUE…`: tell whether every queue has a consumer.
 
-`helm test` asks this of a release. It waits for workers that are still starting, so that the
-command works right after `helm install`; it exits 1 and names the queues when none came.
+`helm test` asks this of a release. It waits for a broker and for workers that are still starting,
+so that the command works right after `helm install`; it exits 1 and says what did not come.
 """
 
 import logging
@@ -16,10 +16,11 @@ from kombu.exceptions import OperationalError
 from celery_runtime import configure, logs
 from celery_runtime.errors import CeleryRuntimeError
 
-WAIT_SECONDS = 90
+#: Less than the five minutes that `helm test` itself waits, so that its reason is seen.
+WAIT_SECONDS = 240
 POLL_SECONDS = 2
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("celery_runtime.check")
 
 
 def main(queues: Sequence[str]) -> int:
@@ -46,12 +47,23 @@ def wait_for_consumers(
     wait_seconds: float,
     poll_seconds: float = POLL_SECONDS,
 ) -> list[str]:
-    """Return the queues that still have no consumer when the time is over."""
+    """Return the queues that still have no consumer when the time is over.
+
+    Raises:
+        OperationalError: the broker cannot be asked, and the time is over.
+
+    """
     deadline = time.monotonic() + wait_seconds
     while True:
-        idle = [queue for queue, consuming in count().items() if not consuming]
-        if not idle or time.monotonic() >= deadline:
-            return idle
+        late = time.monotonic() >= deadline
+        try:
+            idle = [queue for queue, consuming in count().items() if not consuming]
+        except OperationalError:
+            if late:
+                raise
+        else:
+            if late or not idle:
+                return idle
         time.sleep(poll_seconds)
 
 
@@ -63,7 +75,7 @@ def consumers(app: Celery, queues: Iterable[str]) -> dict[str, int]:
 
     """
     with app.connection_for_read() as connection:
-        connection.ensure_connection(max_retries=3)
+        connection.ensure_connection(max_retries=1)
         return {queue: _count(connection, queue) for queue in queues}
 
 
