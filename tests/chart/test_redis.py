@@ -1,13 +1,10 @@
 """The embedded Redis, which also installs alone; its start is tried on a real one."""
 
-import shutil
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import pytest
 
 if TYPE_CHECKING:
     from tests.chart.conftest import Helm, Workload
@@ -57,7 +54,6 @@ def test_data_is_on_a_volume_of_the_size_asked_for(helm: "Helm") -> None:
     assert claim["spec"]["storageClassName"] == "fast"
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_a_real_redis_starts_with_it_and_takes_any_password(helm: "Helm", tmp_path: Path) -> None:
     password = "p@ss \"'$(id)\\%w/:rd"
     places = {name: tmp_path / name for name in ("secret", "run", "data")}
