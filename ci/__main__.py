@@ -44,9 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("demo", help="install the demonstration and run its pipelines")
     show.set_defaults(run=lambda _: demo.main())
 
-    run = commands.add_parser("exec", help="run a command with helm and kubectl on its PATH")
+    run = commands.add_parser("exec", help="run a command with the pinned helm on its PATH")
     run.add_argument("--test-servers", action="store_true", help="install PostgreSQL and Redis")
-    run.add_argument("--cluster", action="store_true", help="make the cluster and load the images")
+    run.add_argument(
+        "--cluster", action="store_true", help="with kubectl too, a cluster, and the images loaded"
+    )
     run.add_argument("command", nargs=argparse.REMAINDER)
     run.set_defaults(run=_exec)
     return parser
@@ -54,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(nodes: int) -> None:
     cluster.up(nodes)
-    _link_tools()
+    cluster.link_tools()
     console.print(f"\nexport PATH={BIN}:$PATH KUBECONFIG={KUBECONFIG}")
 
 
@@ -68,19 +70,15 @@ def _exec(options: argparse.Namespace) -> None:
     if options.test_servers:
         host.ensure(host.TEST_SERVERS)
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
-    _link_tools()
+    gotools.link(cluster.helm())
     if options.cluster:
+        gotools.link(cluster.kubectl())
         engine = (found := cluster.up()).engine
         image = images.build_all(engine)
         found.load(*images.dependencies(engine), str(image))
         env |= {"DEMO_IMAGE": str(image)}
     sys.stdout.flush()
     os.execvpe(options.command[0], options.command, env)  # noqa: S606
-
-
-def _link_tools() -> None:
-    for program in (cluster.helm(), cluster.kubectl()):
-        gotools.link(program)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,12 @@ def helm() -> Path:
     return gotools.build("helm", "helm.sh/helm/v4/cmd/helm")
 
 
+def link_tools() -> None:
+    """Put helm and kubectl where the line that people copy onto their PATH finds them."""
+    for program in (helm(), kubectl()):
+        gotools.link(program)
+
+
 def _kind() -> Path:
     return gotools.build("kind", "sigs.k8s.io/kind")
 

@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ci import cluster, engine, gotools, images
+from ci import cluster, engine, images
 from ci.images import Image
 from ci.paths import BIN, KUBECONFIG, ROOT
 from ci.steps import Problem, Step, capture, console, step
@@ -77,8 +77,7 @@ def _local() -> Target:
     found = cluster.up()
     image = images.build_all(found.engine)
     found.load(*images.dependencies(found.engine), str(image))
-    for program in (cluster.helm(), cluster.kubectl()):
-        gotools.link(program)
+    cluster.link_tools()
     return Target(found.env, image)
 
 
