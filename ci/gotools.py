@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -48,17 +47,13 @@ def kubernetes_version(minor: str) -> str:
     return _required(f"kubernetes-{minor}", "k8s.io/kubernetes")
 
 
+@cache
 def source_of(module: str, path: str) -> Path:
     """Return the folder of a pinned module's source, downloaded if need be."""
-    download = ["mod", "download", "-json", f"{path}@{_required(module, path)}"]
-    found = subprocess.run(
-        [_go(), *download],
-        cwd=MODULES / module,
-        env=_environment(),
-        check=True,
-        capture_output=True,
-    )
-    return Path(json.loads(found.stdout)["Dir"])
+    pinned = f"{path}@{_required(module, path)}"
+    download = ["mod", "download", "-json", pinned]
+    found = capture([_go(), "-C", MODULES / module, *download], env=_environment())
+    return Path(json.loads(found)["Dir"])
 
 
 def link(program: Path) -> Path:
