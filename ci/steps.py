@@ -50,8 +50,6 @@ class Step:
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        stdin: IO[bytes] | int = subprocess.DEVNULL,
-        stdout: IO[bytes] | None = None,
     ) -> None:
         """Run one command to its end; raises CommandFailed."""
         self.stream.write(f"$ {' '.join(map(str, command))}\n".encode())
@@ -60,8 +58,8 @@ class Step:
             command,
             cwd=cwd,
             env=env,
-            stdin=stdin,
-            stdout=stdout or self.stream,
+            stdin=subprocess.DEVNULL,
+            stdout=self.stream,
             stderr=self.stream,
             check=False,
         ).returncode

@@ -46,7 +46,7 @@ def test_manifests_name_the_image_that_was_built(
 
 
 def test_the_last_line_of_the_pipelines_is_their_report() -> None:
-    assert demo._follow(iter([PROGRESS, PROGRESS, REPORT])) == REPORT
+    assert demo._follow(iter([{"event": "sent"}, PROGRESS, REPORT])) == REPORT
 
 
 def test_pipelines_that_end_without_a_report_are_a_failure() -> None:

@@ -37,7 +37,7 @@ def test_a_docker_that_can_pull_is_used(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_a_docker_client_without_an_engine_is_no_docker(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    Machine(monkeypatch, tmp_path, "podman pull")
+    Machine(monkeypatch, tmp_path, "docker pull", "podman pull")
     assert (choose().name, choose().source) == ("podman", "registry")
 
 
@@ -58,6 +58,14 @@ def test_a_forced_source_is_not_tried(
     monkeypatch.setenv(engine.SOURCE_VARIABLE, source)
     assert choose().source == source
     assert not any("pull" in line for line in machine.tried)
+
+
+def test_a_forced_registry_is_not_tried_with_podman_either(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Machine(monkeypatch, tmp_path)
+    monkeypatch.setenv(engine.SOURCE_VARIABLE, "registry")
+    assert (choose().name, choose().source) == ("podman", "registry")
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones(
