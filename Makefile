@@ -29,7 +29,7 @@ test-fast: lint ## Lint, unit and chart tests
 	  --ignore=tests/cluster --ignore=tests/runtime/brokers
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=3 --dist=loadfile tests/runtime/brokers
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=3 --dist=loadgroup tests/runtime/brokers
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

@@ -154,6 +154,15 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(timeout=DEADLINE_SECONDS)
 
 
+def wait_until(happened: Callable[[], object], what: str, *, seconds: float = 20) -> None:
+    """Wait for something; the test fails by its name when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+
+
 def wait_for_port(port: int) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:

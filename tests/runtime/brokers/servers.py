@@ -192,11 +192,10 @@ class SqsServer:
 def sqs(folder: Path) -> SqsServer:
     """Amazon SQS as moto serves it."""
     port = free_port()
-    log = (folder / "moto.log").open("wb")
     program = Path(sys.executable).with_name("moto_server")
-    process = subprocess.Popen(
-        [program, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
-    )
+    command: list[str | Path] = [program, "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "moto.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     wait_for_port(port)
     endpoint = f"http://127.0.0.1:{port}"
     client = boto3.client(
