@@ -1,8 +1,8 @@
 """What a Celery worker needs to behave on Kubernetes.
 
 A producer (a web process, a management command) calls `configure(app)`; workers and beat start with
-`celery -A celery_runtime.app worker|beat` and need no line of code. `@once` is for tasks
-whose effect is wanted once.
+`celery -A celery_runtime.app worker|beat` and need no line of code. `@once` and `TokenBucket`
+are for tasks: done once in effect, and limited together.
 """
 
 from celery_runtime._configure import configure
@@ -18,6 +18,7 @@ from celery_runtime.errors import (
     TaskDefinitionError,
 )
 from celery_runtime.idempotency import once
+from celery_runtime.ratelimit import TokenBucket
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "SettingsError",
     "StoreAwayError",
     "TaskDefinitionError",
+    "TokenBucket",
     "__version__",
     "configure",
     "once",
