@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from redis import Redis
+
+from tests.runtime.effects import Effects
+from tests.runtime.redisserver import RedisServer
 
 HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20
@@ -137,33 +140,10 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of this test run."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.fail("redis-server is missing: apt-get install --no-install-recommends redis-server")
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = subprocess.Popen(
-        [binary, *options, "--dir", str(tmp_path_factory.mktemp("redis"))],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for_port(port)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=DEADLINE_SECONDS)
-
-
-def _wait_for_port(port: int) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, f"nothing listens on port {port}"
-            time.sleep(0.05)
-        else:
-            return
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture
@@ -228,13 +208,13 @@ def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
 def worker(celery: Start) -> Start:
     """Starts a worker with the command line of the chart."""
 
-    def start(pool: str, **more: str) -> Service:
+    def start(pool: str, *, queues: str = "default,email", **more: str) -> Service:
         return celery(
             "worker",
             "--hostname=io@%h",
             f"--pool={pool}",
             "--concurrency=2",
-            "--queues=default,email",
+            f"--queues={queues}",
             "--loglevel=info",
             "--without-gossip",
             "--without-mingle",
@@ -244,6 +224,19 @@ def worker(celery: Start) -> Start:
         )
 
     return start
+
+
+@pytest.fixture
+def effects(redis_url: str) -> Iterator[Effects]:
+    """What the tasks of sharedapp leave."""
+    with Redis.from_url(f"{redis_url}/2", decode_responses=True) as redis:
+        yield Effects(f"{redis_url}/2", redis)
+
+
+@pytest.fixture
+def shared(worker: Start, effects: Effects) -> Start:
+    """Starts a worker of sharedapp."""
+    return lambda pool, **more: worker(pool, app="sharedapp:app", EFFECTS_URL=effects.url, **more)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_an_outage_is_said_once_when_it_begins_and_once_when_it_ends(
     assert [(record.levelname, record.message) for record in caplog.records] == [
         (
             "WARNING",
-            "Redis is away: refused. Tasks that need it are refused or run without.",
+            "Redis is away (refused). Tasks that need it are put back, or run without it.",
         ),
         ("INFO", "Redis answers again, 7 s after it went away."),
     ]

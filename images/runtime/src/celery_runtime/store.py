@@ -68,7 +68,7 @@ class Outage:
                 self._began_at = self._failed_at
         if first:
             logger.warning(
-                "Redis is away: %s. Tasks that need it are refused or run without.", error
+                "Redis is away (%s). Tasks that need it are put back, or run without it.", error
             )
 
     def answered(self) -> None:
@@ -107,7 +107,7 @@ class Store:
             yield
         except _AWAY as error:
             self._outage.failed(error)
-            raise StoreAwayError(f"Redis is away: {error}.") from error
+            raise StoreAwayError(f"Redis is away ({error}).") from error
         self._outage.answered()
 
 
