@@ -2,7 +2,7 @@
 
 import pytest
 from celery import Celery
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from celery_runtime import TaskDefinitionError, calls
@@ -26,6 +26,8 @@ def test_a_template_takes_arguments_however_they_are_passed(template: str, key: 
 
 
 @given(st.tuples(st.text(), st.text()), st.tuples(st.text(), st.text()))
+@example(("a:b", "c"), ("a", "b:c"))
+@example(("a%3Ab", "c"), ("a:b", "c"))
 def test_no_value_can_pass_for_another_pair_of_values(
     one: tuple[str, str], other: tuple[str, str]
 ) -> None:

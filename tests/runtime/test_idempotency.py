@@ -159,6 +159,16 @@ def test_a_duplicate_that_is_declared_so_rejects_itself(app: Celery, redis: Redi
     assert not sent(app, "default")
 
 
+def test_a_duplicate_takes_a_result_that_is_there_while_another_one_reads_it(
+    app: Celery, redis: Redis
+) -> None:
+    work = Work(app, lambda: "second", in_flight="reject")
+    hold(redis, work, "another")
+    redis.set(work.result, '{"result": "first"}')
+    assert deliver(work.task, 7) == "first"
+    assert redis.get(work.lock) == "another/token"
+
+
 def test_a_message_is_no_duplicate_of_itself_when_its_worker_was_killed(
     app: Celery, redis: Redis
 ) -> None:
