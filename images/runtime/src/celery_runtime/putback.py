@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from celery import Celery, Task
+from celery.app.task import get_actual_ignore_result
 from celery.exceptions import Reject, Retry
 
 #: How RabbitMQ's delayed delivery marks a routing key: one digit for each of its 28 queues.
@@ -35,8 +36,12 @@ def put_back(
         queue=queue_name(task.app, request.delivery_info or {}),
         countdown=countdown,
         retries=request.retries,
+        # Whoever waits for the result waits elsewhere: under gevent Celery would have this worker
+        # subscribe to it.
+        ignore_result=True,
         headers={
             **request.as_execution_options()["headers"],
+            "ignore_result": get_actual_ignore_result(task, request),
             # Celery would make the task its own parent: it is sent while the task runs.
             "parent_id": request.parent_id,
             **(headers or {}),
