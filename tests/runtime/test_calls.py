@@ -37,13 +37,13 @@ def test_no_value_can_pass_for_another_pair_of_values(
     assert (key_of(one, {}) == key_of(other, {})) == (one == other)
 
 
-def test_a_callable_gets_what_the_function_gets() -> None:
-    key_of = calls.key_of(lambda order_id, **_: f"order {order_id}", charge)
-    assert key_of((7,), {"note": "x"}) == "order 7"
+def test_a_callable_gets_all_arguments_by_name_however_they_are_passed() -> None:
+    key_of = calls.key_of(lambda order_id, currency, **_: f"{order_id} {currency}", charge)
+    assert key_of((7,), {"note": "x"}) == key_of((), {"order_id": 7}) == "7 EUR"
 
 
 def test_a_callable_that_makes_no_string_is_refused_by_the_name_of_the_task() -> None:
-    key_of = calls.key_of(lambda order_id: order_id, charge)
+    key_of = calls.key_of(lambda order_id, **_: order_id, charge)
     with pytest.raises(TaskDefinitionError, match=r"charge: key must return a string, not 7\."):
         key_of((7,), {})
 

@@ -13,7 +13,7 @@ from celery._state import get_current_task
 from celery_runtime.document import suggest
 from celery_runtime.errors import TaskDefinitionError
 
-#: A template over the arguments, as in "charge:{order_id}", or what makes the key of them.
+#: A template over the arguments, as in "charge:{order_id}", or what makes the key of them, by name.
 Key = str | Callable[..., str]
 KeyOf = Callable[[Sequence[Any], Mapping[str, Any]], str]
 
@@ -74,20 +74,16 @@ _encoding = _Encoding()
 
 
 def _from_template(template: str, function: Callable[..., Any]) -> KeyOf:
-    signature = inspect.signature(function)
-    _check_template(template, function.__qualname__, list(signature.parameters))
-
-    def make(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return _encoding.vformat(template, (), bound.arguments)
-
-    return make
+    _check_template(template, function.__qualname__, list(inspect.signature(function).parameters))
+    by_name = _by_name(function)
+    return lambda args, kwargs: _encoding.vformat(template, (), by_name(args, kwargs))
 
 
 def _from_callable(key: Callable[..., str], function: Callable[..., Any]) -> KeyOf:
+    by_name = _by_name(function)
+
     def make(args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        made = key(*args, **kwargs)
+        made = key(**by_name(args, kwargs))
         if not isinstance(made, str):
             raise TaskDefinitionError(
                 f"{function.__qualname__}: key must return a string, not {made!r}."
@@ -95,6 +91,19 @@ def _from_callable(key: Callable[..., str], function: Callable[..., Any]) -> Key
         return made
 
     return make
+
+
+def _by_name(
+    function: Callable[..., Any],
+) -> Callable[[Sequence[Any], Mapping[str, Any]], dict[str, Any]]:
+    signature = inspect.signature(function)
+
+    def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
+    return bind
 
 
 def _check_template(template: str, task: str, arguments: Sequence[str]) -> None:

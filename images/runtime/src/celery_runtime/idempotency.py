@@ -76,7 +76,7 @@ def once(
 
     Args:
         key: a template over the call's arguments, as in "charge:{order_id}", or a callable that
-            gets the same arguments and returns a string.
+            takes them by name and returns a string.
         ttl_seconds: for how long duplicates are recognised.
         in_flight: what a duplicate does while the first still runs: "wait" for its result, be put
             back to "retry" later, or "reject" itself with DuplicateInFlightError.
