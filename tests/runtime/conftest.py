@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,11 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from redis import Redis
+
+from celery_runtime import configure
+from tests.runtime.effects import Effects
+from tests.runtime.redisserver import RedisServer
 
 HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20
@@ -137,21 +141,10 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of this test run."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.fail("redis-server is missing: apt-get install --no-install-recommends redis-server")
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = subprocess.Popen(
-        [binary, *options, "--dir", str(tmp_path_factory.mktemp("redis"))],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        wait_for_port(port)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=DEADLINE_SECONDS)
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.stop()
 
 
 def wait_until(happened: Callable[[], object], what: str, *, seconds: float = 20) -> None:
@@ -179,21 +172,18 @@ def wait_for_port(port: int) -> None:
 def reachable(mounted: Mounted, redis_url: str) -> Mounted:
     """The mounted directory with Redis as result backend, and as broker by the last word."""
     mounted.secret("results/url", f"{redis_url}/0")
+    mounted.settings["broker"] = {"kind": "redis", "host": "127.0.0.1", "port": 1}
     mounted.settings["config"] = {"broker_url": f"{redis_url}/1"}
     mounted.write()
     return mounted
 
 
 @pytest.fixture
-def producer(redis_url: str, reachable: Mounted) -> Iterator[Celery]:
+def producer(reachable: Mounted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Celery]:
     """An app that sends to that broker and reads results."""
-    broker = reachable.settings["config"]["broker_url"]
-    app = Celery("producer", broker=broker, backend=f"{redis_url}/0")
-    app.conf.update(
-        task_default_queue="default",
-        task_default_exchange_type="topic",
-        broker_connection_retry_on_startup=True,
-    )
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(reachable.path))
+    app = Celery("producer")
+    configure(app)
     yield app
     with app.connection_for_write() as connection:
         connection.default_channel.client.flushall()
@@ -237,13 +227,13 @@ def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
 def worker(celery: Start) -> Start:
     """Starts a worker with the command line of the chart."""
 
-    def start(pool: str, **more: str) -> Service:
+    def start(pool: str, *, queues: str = "default,email", **more: str) -> Service:
         return celery(
             "worker",
             "--hostname=io@%h",
             f"--pool={pool}",
             "--concurrency=2",
-            "--queues=default,email",
+            f"--queues={queues}",
             "--loglevel=info",
             "--without-gossip",
             "--without-mingle",
@@ -253,6 +243,19 @@ def worker(celery: Start) -> Start:
         )
 
     return start
+
+
+@pytest.fixture
+def effects(redis_url: str) -> Iterator[Effects]:
+    """What the tasks of sharedapp leave."""
+    with Redis.from_url(f"{redis_url}/2", decode_responses=True) as redis:
+        yield Effects(f"{redis_url}/2", redis)
+
+
+@pytest.fixture
+def shared(worker: Start, effects: Effects) -> Start:
+    """Starts a worker of sharedapp."""
+    return lambda pool, **more: worker(pool, app="sharedapp:app", EFFECTS_URL=effects.url, **more)
 
 
 @pytest.fixture

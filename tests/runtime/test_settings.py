@@ -109,7 +109,7 @@ def test_the_app_gets_its_own_copy_of_the_document_it_was_given(document: dict[s
     [
         ("brocker", {}, "settings.json: brocker is not a known key. Did you mean broker?"),
         ("broker", [], "settings.json: broker must be an object, not a list."),
-        ("broker/kind", "kafka", "broker.kind must be one of rabbitmq, not 'kafka'."),
+        ("broker/kind", "kafka", "broker.kind must be one of rabbitmq, redis, sqs, not 'kafka'."),
         ("broker/port", "5672", "broker.port must be a whole number, not a string."),
         ("broker/port", True, "broker.port must be a whole number, not true."),
         ("broker/port", 0, "broker.port must be from 1 to 65535, not 0."),

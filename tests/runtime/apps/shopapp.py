@@ -18,7 +18,7 @@ class Counted(Task):  # type: ignore[misc]  # celery has no types
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         ledger.incr(f"runs:{self.request.id}")
-        ledger.rpush("starts", f"{self.request.id} {time.time()}")
+        ledger.rpush(f"ways:{self.request.id}", self.request.delivery_info["routing_key"])
         return super().__call__(*args, **kwargs)
 
 

@@ -78,6 +78,7 @@ class Shop:
     broker: str
     server: servers.Server
     mounted: Path
+    email: str
     app: Celery
     ledger: Redis
     start: Callable[..., Service]
@@ -89,6 +90,10 @@ class Shop:
     def runs(self, result: AsyncResult) -> int:
         """How often a task was started."""
         return int(self.ledger.get(f"runs:{result.id}") or 0)
+
+    def ways(self, result: AsyncResult) -> list[str]:
+        """The routing keys that its messages came with."""
+        return [str(way) for way in self.ledger.lrange(f"ways:{result.id}", 0, -1)]
 
     def wait_for_runs(self, result: AsyncResult, runs: int, *, seconds: float = 30) -> None:
         wait_until(lambda: self.runs(result) >= runs, f"{runs} runs", seconds=seconds)
@@ -129,7 +134,7 @@ def shop(
     monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
     app = Celery("producer")
     configure(app)
-    ledger = Redis.from_url(f"{redis_url}/5")
+    ledger = Redis.from_url(f"{redis_url}/5", decode_responses=True)
 
     def start(pool: str, *arguments: str, concurrency: int = 2, **more: str) -> Service:
         return celery(
@@ -148,5 +153,5 @@ def shop(
             **more,
         )
 
-    yield Shop(broker, server, mounted.path, app, ledger, start)
+    yield Shop(broker, server, mounted.path, email, app, ledger, start)
     app.close()

@@ -6,7 +6,7 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.utils import Settings
 
-from celery_runtime import countdown, settings, transports
+from celery_runtime import sending, settings, transports
 
 _configured: WeakSet[Celery] = WeakSet()
 
@@ -27,7 +27,7 @@ def configure(app: Celery) -> None:
     if configuration is None:
         return
     _configured.add(app)
-    countdown.install(app)
+    sending.install(app)
     transports.install()
 
     # Celery reads its configuration when it is first asked for, and again after

@@ -1,10 +1,14 @@
 """What can go wrong, as a caller would sort it.
 
 CeleryRuntimeError
-├── SettingsError      the mounted settings or secrets cannot be used
-├── AppNotFoundError   CELERY_APP does not lead to a Celery application
-├── PortTakenError     the probes' port cannot be listened on
-└── LockNotHeldError   beat would have to send without holding the schedule's lock
+├── SettingsError            the settings or secrets cannot be used
+├── AppNotFoundError         CELERY_APP does not lead to a Celery application
+├── PortTakenError           the probes' port cannot be listened on
+├── LockNotHeldError         beat would have to send without holding the schedule's lock
+├── TaskDefinitionError      a decorator of a task was given what cannot work
+├── DuplicateInFlightError   another run of the same work has not ended yet
+├── ResultNotStorableError   the work is done, but what it returned is not JSON
+└── StoreAwayError           Redis does not answer, or takes no writes
 """
 
 
@@ -13,7 +17,7 @@ class CeleryRuntimeError(Exception):
 
 
 class SettingsError(CeleryRuntimeError):
-    """The mounted settings or secrets cannot be used."""
+    """The settings or secrets cannot be used."""
 
 
 class AppNotFoundError(CeleryRuntimeError):
@@ -26,3 +30,19 @@ class PortTakenError(CeleryRuntimeError):
 
 class LockNotHeldError(CeleryRuntimeError):
     """Beat would have to send without holding the schedule's lock."""
+
+
+class TaskDefinitionError(CeleryRuntimeError):
+    """A decorator of a task was given what cannot work."""
+
+
+class DuplicateInFlightError(CeleryRuntimeError):
+    """Another run of the same work has not ended yet."""
+
+
+class ResultNotStorableError(CeleryRuntimeError):
+    """The work is done, but what it returned is not JSON."""
+
+
+class StoreAwayError(CeleryRuntimeError):
+    """Redis does not answer, or takes no writes."""

@@ -1,9 +1,10 @@
 """Task queues, each with the queue that its dead messages go to."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from celery import bootsteps
+from celery import Celery, bootsteps
 
 # kombu's own, by the door that mypy does not find half-typed.
 from celery.app.amqp import Queue
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 DEFAULT_DELIVERY_LIMIT = 5
 MAX_DELIVERY_LIMIT = 1_000_000
+#: How RabbitMQ's delayed delivery marks a routing key: one digit for each of its 28 queues.
+_DELAY_PREFIX = re.compile(r"^(?:[01]\.){28}")
 
 
 class TaskQueue(Queue):  # type: ignore[misc]  # kombu has no types
@@ -24,6 +27,18 @@ class TaskQueue(Queue):  # type: ignore[misc]  # kombu has no types
 def dead_letter_queues(queues: Iterable[Queue]) -> list[Queue]:
     """The dead-letter queues of all queues that have one."""
     return [queue.dead_letters for queue in queues if isinstance(queue, TaskQueue)]
+
+
+def delivered_from(app: Celery, delivered: Mapping[str, Any]) -> str | None:
+    """The queue that a message came from, by its delivery info; None where that does not tell."""
+    exchange = delivered.get("exchange")
+    routing_key, delays = _DELAY_PREFIX.subn("", delivered.get("routing_key") or "")
+    if exchange == "":
+        return routing_key
+    for queue in app.amqp.queues.values():
+        if queue.routing_key == routing_key and (delays or queue.exchange.name == exchange):
+            return str(queue.name)
+    return None
 
 
 class DeadLetters(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types

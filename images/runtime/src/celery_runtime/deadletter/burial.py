@@ -12,7 +12,7 @@ from celery.app.amqp import Queue
 from kombu.exceptions import OperationalError
 
 from celery_runtime.deadletter import record
-from celery_runtime.queues import TaskQueue
+from celery_runtime.queues import TaskQueue, delivered_from
 
 if TYPE_CHECKING:
     from kombu.message import Message
@@ -62,8 +62,6 @@ def _publish(app: Celery, message: "Message", dead_letters: Queue, headers: dict
 
 
 def _queue(app: Celery, message: "Message") -> TaskQueue | None:
-    # A message that RabbitMQ held back comes with its delay in front of the routing key.
-    routing_key = message.delivery_info.get("routing_key") or ""
-    names = (routing_key, routing_key.rpartition(".")[2])
-    found = [app.amqp.queues[name] for name in names if name in app.amqp.queues]
-    return next((queue for queue in found if isinstance(queue, TaskQueue)), None)
+    name = delivered_from(app, message.delivery_info or {})
+    queue = app.amqp.queues.get(name)
+    return queue if isinstance(queue, TaskQueue) else None

@@ -1,17 +1,22 @@
-"""No countdown below one second.
+"""What Celery 5.7 gets wrong on the way to quorum queues behind topic exchanges.
 
-On quorum queues behind topic exchanges Celery hands the delay to RabbitMQ, in whole seconds cut
-off after the point: `countdown=0.5` becomes 0, which raises ValueError in the caller's face.
+Celery hands a delay to RabbitMQ, in whole seconds cut off after the point: `countdown=0.5` becomes
+0, which raises ValueError in the caller's face. And a retry with a delay goes to the queue of the
+task's route, or to the default one, wherever the message came from.
 """
 
 import math
 from datetime import datetime
 from functools import wraps
+from typing import Any
 
 from celery import Celery
 from celery.result import AsyncResult
 from celery.utils.time import subtract_datetimes
 
+from celery_runtime import queues
+
+_WAYS = frozenset({"exchange", "routing_key"})
 LEAST_SECONDS = 1
 #: Celery looks at the clock again after us: an ETA just above a second would fall below it.
 CLOCK_MARGIN_SECONDS = 0.1
@@ -32,7 +37,7 @@ def at_least_a_second(
 
 
 def install(app: Celery) -> None:
-    """Round up in `app.send_task`, which every way of sending a task goes through."""
+    """Mend both in `app.send_task`, which every way of sending a task goes through."""
     send_task = app.send_task
 
     @wraps(send_task)
@@ -43,10 +48,21 @@ def install(app: Celery) -> None:
         countdown: float | None = None,
         eta: datetime | str | None = None,
         *more: object,
-        **options: object,
+        **options: Any,  # noqa: ANN401 # Celery's own
     ) -> AsyncResult:
         if countdown or eta:
             countdown, eta = at_least_a_second(countdown, eta, app.now())
-        return send_task(name, args, kwargs, countdown, eta, *more, **options)
+        return send_task(name, args, kwargs, countdown, eta, *more, **_by_queue(app, options))
 
     app.send_task = send
+
+
+def _by_queue(app: Celery, options: dict[str, Any]) -> dict[str, Any]:
+    """The options with a queue instead of the exchange and routing key that a retry brings."""
+    if options.get("queue") or options.get("exchange") is None:
+        return options
+    queue = queues.delivered_from(app, options)
+    if queue not in app.amqp.queues:
+        return options
+    kept = {name: value for name, value in options.items() if name not in _WAYS}
+    return {**kept, "queue": queue}
