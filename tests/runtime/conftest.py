@@ -20,7 +20,7 @@ from celery import Celery
 
 HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20
-POOLS = ("prefork", "gevent")
+POOLS = ("prefork", "gevent", "eventlet", "threads", "solo")
 
 
 @dataclass

@@ -1,0 +1,228 @@
+"""What the probes say of workers that are broken for real, and of brokers that are."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import pytest
+from celery import Celery
+from kombu.exceptions import ChannelError
+
+from celery_runtime import configure
+from tests.runtime.brokers import servers
+from tests.runtime.brokers.conftest import Servers
+from tests.runtime.conftest import POOLS, Mounted, Service, Start
+
+STUCK_AFTER_SECONDS = 5
+#: Long enough for every verdict that could be wrong.
+PATIENCE_SECONDS = 1.6 * STUCK_AFTER_SECONDS
+
+StartIn = Callable[..., Service]
+
+
+@pytest.fixture
+def results(mounted: Mounted, redis_url: str) -> None:
+    mounted.secret("results/url", f"{redis_url}/0")
+
+
+@pytest.fixture
+def redis_broker(running: Servers, mounted: Mounted) -> servers.Container:
+    """A Redis that can be paused, as broker."""
+    server = running["redis"]
+    assert isinstance(server, servers.Container)
+    password = quote(servers.PASSWORD, safe="")
+    url = f"redis://:{password}@127.0.0.1:{server.settings['port']}/1"
+    mounted.settings["config"] = {"broker_url": url}
+    mounted.write()
+    return server
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> servers.Container:
+    """The broker of this name."""
+    server = request.getfixturevalue(request.param)
+    assert isinstance(server, servers.Container)
+    return server
+
+
+@pytest.fixture
+def sender(
+    results: None,  # noqa: ARG001 # its settings
+    broker: servers.Container,  # noqa: ARG001 # its settings
+    mounted: Mounted,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Celery]:
+    """An app that sends to that broker and leaves its queues empty."""
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
+    app = Celery("sender")
+    configure(app)
+    yield app
+    app.control.purge()
+    app.close()
+
+
+@pytest.fixture
+def start(sender: Celery, celery: Start) -> StartIn:  # noqa: ARG001 # the settings are complete
+    """Starts a worker that is soon called stuck; its app can be sabotaged."""
+
+    def begin(pool: str, *options: str, queue: str = "default", **more: str) -> Service:
+        return celery(
+            "worker",
+            f"--hostname={pool}@%h",
+            f"--pool={pool}",
+            "--concurrency=2",
+            f"--queues={queue}",
+            "--loglevel=info",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            *options,
+            app="saboteur:app",
+            CELERY_RUNTIME_STUCK_AFTER_SECONDS=str(STUCK_AFTER_SECONDS),
+            **more,
+        )
+
+    return begin
+
+
+on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+on_both = pytest.mark.parametrize("broker", ["rabbitmq", "redis_broker"], indirect=True)
+
+
+@on_rabbitmq
+def test_a_worker_that_fetches_nothing_though_messages_wait_is_dead_in_every_pool(
+    start: StartIn, sender: Celery
+) -> None:
+    assert_that_a_cancelled_consumer_is_found([start(pool) for pool in POOLS], sender)
+
+
+@pytest.mark.parametrize("broker", ["redis_broker"], indirect=True)
+def test_a_worker_that_fetches_nothing_though_messages_wait_is_dead_on_redis_too(
+    start: StartIn, sender: Celery
+) -> None:
+    assert_that_a_cancelled_consumer_is_found(
+        [start(pool) for pool in ("prefork", "gevent")], sender
+    )
+
+
+def assert_that_a_cancelled_consumer_is_found(services: list[Service], sender: Celery) -> None:
+    for service in services:
+        service.wait_for("ready", 200)
+    for service in services:
+        service.process.send_signal(signal.SIGUSR2)
+    wait_until_nothing_is_fetched(sender)
+    sender.send_task("tiny.work", [0], queue="default")
+    sender.send_task("tiny.work", [0], queue="default")
+    began = time.monotonic()
+    for service in services:
+        reason = service.wait_for("live", 503)
+        assert "waiting, slots free, nothing fetched for " in reason
+        assert service.probe("ready")[0] == 503
+        line = service.wait_for_line(logger="celery_runtime.backlog", level="ERROR")
+        assert "waiting, slots free, nothing fetched for " in line["message"]
+    assert time.monotonic() - began < 2 * STUCK_AFTER_SECONDS + len(services)
+
+
+def wait_until_nothing_is_fetched(sender: Celery) -> None:
+    """Send until a message stays."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        sender.send_task("tiny.work", [0], queue="default")
+        time.sleep(1)
+        if waiting(sender):
+            return
+    pytest.fail("messages are still fetched")
+
+
+def waiting(sender: Celery) -> int:
+    with sender.connection_for_read() as connection, connection.channel() as channel:
+        try:
+            return int(channel.queue_declare(queue="default", passive=True).message_count)
+        except ChannelError:  # to Redis an empty queue is none
+            return 0
+
+
+@on_rabbitmq
+def test_a_worker_lives_while_its_slots_are_taken_or_nothing_waits(
+    start: StartIn, sender: Celery
+) -> None:
+    services = [start("threads"), start("gevent", queue="email"), start("prefork", queue="idle")]
+    for service in services:
+        service.wait_for("ready", 200)
+    for _ in range(5):
+        sender.send_task("tiny.work", [PATIENCE_SECONDS], queue="default")
+        sender.send_task("tiny.limited", queue="email")
+    assert_live(services, PATIENCE_SECONDS)
+
+
+@on_both
+def test_a_silent_broker_restarts_no_worker(
+    start: StartIn, sender: Celery, broker: servers.Container
+) -> None:
+    services = [start("prefork"), start("gevent", queue="email")]
+    for service in services:
+        service.wait_for("ready", 200)
+    slow = [sender.send_task("tiny.work", [2], queue=queue) for queue in ("default", "email")]
+    for service, result in zip(services, slow, strict=True):
+        service.wait_for_line(task_id=result.id, message="working")
+    with paused(broker):
+        # The tasks end in the pause: their acknowledgements meet the silence.
+        assert_live(services, PATIENCE_SECONDS)
+    for queue in ("default", "email"):
+        sender.send_task("tiny.work", [0], queue=queue).get(timeout=30)
+    for service in services:
+        service.wait_for("ready", 200)
+        assert service.probe("live")[0] == 200
+    assert [service.stop() for service in services] == [0, 0]
+
+
+@on_rabbitmq
+def test_a_loop_that_is_blocked_is_dead_and_so_is_a_drain_that_does_not_end(
+    start: StartIn,
+) -> None:
+    services = [start(pool) for pool in ("prefork", "gevent", "eventlet", "threads")]
+    hanging = start("gevent", TINY_HANGS_AT_SHUTDOWN="yes")
+    for service in (*services, hanging):
+        service.wait_for("ready", 200)
+    for service in services:
+        service.process.send_signal(signal.SIGUSR1)
+    hanging.terminate()
+    assert hanging.wait_for("ready", 503) == "shutting down, no task left"
+    assert hanging.probe("live")[0] == 200
+    for service in services:
+        assert "the consumer loop has been stuck for " in service.wait_for("live", 503)
+        assert service.probe("ready")[0] == 503
+    assert "every task has ended, but not the process" in hanging.wait_for("live", 503)
+
+
+@on_rabbitmq
+def test_a_task_holds_up_the_loop_of_a_solo_worker_until_its_time_limit(
+    start: StartIn, sender: Celery
+) -> None:
+    limit_seconds = STUCK_AFTER_SECONDS + 2
+    service = start("solo", f"--time-limit={limit_seconds}")
+    service.wait_for("ready", 200)
+    sender.send_task("tiny.work", [60], queue="default")
+    service.wait_for_line(message="working")
+    assert_live([service], limit_seconds - 1)
+    assert "the consumer loop has been stuck for " in service.wait_for("live", 503)
+
+
+@contextmanager
+def paused(broker: servers.Container) -> Iterator[None]:
+    broker.pause()
+    try:
+        yield
+    finally:
+        broker.resume()
+
+
+def assert_live(services: list[Service], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for service in services:
+            status, reason = service.probe("live")
+            assert status == 200, f"{reason}\n{service.log.read_text()}"
+        time.sleep(0.3)
