@@ -5,10 +5,14 @@ import socket
 import threading
 import time
 from http.client import HTTPConnection
+from types import SimpleNamespace
 
 import pytest
+from celery import Celery, signals
 
 from celery_runtime import PortTakenError, SettingsError, beat, health
+from celery_runtime.probes import WorkerProbes
+from celery_runtime.workload import ThisProcess
 from tests.runtime.fakes import Clock
 
 
@@ -69,6 +73,35 @@ def test_a_port_that_is_taken_is_refused_with_the_mend(server: health.Server) ->
 def test_the_server_never_keeps_a_process_alive(server: health.Server) -> None:
     assert server.port
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "probes")
+
+
+class Counting(WorkerProbes):
+    """Probes that count the messages they are told of."""
+
+    messages = 0
+
+    def fetched(self, **_: object) -> None:
+        self.messages += 1
+
+
+def test_every_message_good_or_bad_counts_as_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_RUNTIME_HEALTH_PORT", "0")
+    worker = SimpleNamespace(app=Celery("counted", broker="memory://"))
+    step = health.ProbeServer(worker)
+    worker.probes = Counting(ThisProcess())
+    step.start(worker)
+    received = (signals.task_received, signals.task_revoked)
+    for signal in (*received, signals.task_rejected, signals.task_unknown):
+        signal.send(sender=None)
+    assert worker.probes.messages == 4
+
+
+def test_a_worker_that_stops_by_itself_says_that_it_shuts_down() -> None:
+    worker = SimpleNamespace()
+    step = health.ProbeServer(worker)
+    assert worker.probes.ready().reason == "waiting for the broker"
+    step.close(worker)
+    assert worker.probes.ready() == health.Verdict(False, "shutting down, no task left")
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ from urllib.parse import quote
 
 import pytest
 from celery import Celery
-from kombu.exceptions import ChannelError
+from kombu.exceptions import ChannelError, OperationalError
+from redis.exceptions import RedisError
 
-from celery_runtime import configure
+from celery_runtime import backlog, configure
+from tests.benchmarks.probes import received
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.conftest import Servers
 from tests.runtime.conftest import POOLS, Mounted, Service, Start
@@ -146,7 +148,7 @@ def waiting(sender: Celery) -> int:
 
 @on_rabbitmq
 def test_a_worker_lives_while_its_slots_are_taken_or_nothing_waits(
-    start: StartIn, sender: Celery
+    start: StartIn, sender: Celery, broker: servers.Container
 ) -> None:
     services = [start("threads"), start("gevent", queue="email"), start("prefork", queue="idle")]
     for service in services:
@@ -154,7 +156,25 @@ def test_a_worker_lives_while_its_slots_are_taken_or_nothing_waits(
     for _ in range(5):
         sender.send_task("tiny.work", [PATIENCE_SECONDS], queue="default")
         sender.send_task("tiny.limited", queue="email")
+    messages = received(broker)
     assert_live(services, PATIENCE_SECONDS)
+    assert received(broker) == messages, "a probe or its question has sent a message"
+
+
+@on_both
+def test_a_question_to_a_silent_broker_has_an_end(
+    sender: Celery, broker: servers.Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "ANSWER_TIMEOUT_SECONDS", 0.5)
+    asker = backlog.BrokerBacklog(sender, heartbeat_seconds=60)
+    assert asker.waiting() == 0
+    with paused(broker):
+        for _ in range(2):
+            with pytest.raises((OSError, RedisError, OperationalError)):
+                asker.waiting()
+            asker.close()
+    assert asker.waiting() == 0
+    asker.close()
 
 
 @on_both
