@@ -1,9 +1,11 @@
 """When the broker is asked how many messages wait, and what of."""
 
 import pytest
+from amqp.exceptions import AccessRefused
 from celery import Celery
 from celery.app.amqp import Queue
 from kombu.exceptions import OperationalError
+from kombu.transport.memory import Channel
 
 from celery_runtime.backlog import TURNS_PER_QUESTION, BrokerBacklog, Watch
 from celery_runtime.probes import STUCK_AFTER_SECONDS, WorkerProbes
@@ -135,4 +137,17 @@ def test_the_messages_of_every_queue_of_this_worker_are_counted() -> None:
 def test_a_broker_that_is_away_is_an_error_and_not_zero() -> None:
     app = Celery("away", broker="amqp://127.0.0.1:1")
     with pytest.raises(OperationalError, match="refused"):
+        BrokerBacklog(app, heartbeat_seconds=60).waiting()
+
+
+def test_a_question_that_the_broker_refuses_is_an_error_and_not_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AccessRefused("not for this user", reply_code=403)
+
+    app = Celery("refused", broker="memory://")
+    app.amqp.queues.select("guarded")
+    monkeypatch.setattr(Channel, "queue_declare", refuse)
+    with pytest.raises(AccessRefused):
         BrokerBacklog(app, heartbeat_seconds=60).waiting()
