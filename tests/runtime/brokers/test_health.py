@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
 
 import pytest
 from celery import Celery
@@ -14,8 +13,8 @@ from redis.exceptions import RedisError
 from celery_runtime import backlog, configure
 from tests.benchmarks.probes import received
 from tests.runtime.brokers import servers
-from tests.runtime.brokers.conftest import Servers
-from tests.runtime.conftest import POOLS, Mounted, Service, Start
+from tests.runtime.brokers.conftest import Servers, point
+from tests.runtime.conftest import POOLS, Mounted, Service, Start, wait_until
 
 STUCK_AFTER_SECONDS = 5
 #: Long enough for every verdict that could be wrong.
@@ -30,29 +29,17 @@ def results(mounted: Mounted, redis_url: str) -> None:
 
 
 @pytest.fixture
-def redis_broker(running: Servers, mounted: Mounted) -> servers.Container:
-    """A Redis that can be paused, as broker."""
-    server = running["redis"]
-    assert isinstance(server, servers.Container)
-    password = quote(servers.PASSWORD, safe="")
-    url = f"redis://:{password}@127.0.0.1:{server.settings['port']}/1"
-    mounted.settings["config"] = {"broker_url": url}
-    mounted.write()
-    return server
-
-
-@pytest.fixture
-def broker(request: pytest.FixtureRequest) -> servers.Container:
-    """The broker of this name."""
-    server = request.getfixturevalue(request.param)
-    assert isinstance(server, servers.Container)
+def broker(request: pytest.FixtureRequest, running: Servers, mounted: Mounted) -> servers.Server:
+    """The broker of this name, and the mounted settings that lead to it."""
+    server = running[request.param]
+    point(mounted, server)
     return server
 
 
 @pytest.fixture
 def sender(
     results: None,  # noqa: ARG001 # its settings
-    broker: servers.Container,  # noqa: ARG001 # its settings
+    broker: servers.Server,  # noqa: ARG001 # its settings
     mounted: Mounted,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Celery]:
@@ -90,7 +77,7 @@ def start(sender: Celery, celery: Start) -> StartIn:  # noqa: ARG001 # the setti
 
 
 on_rabbitmq = pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
-on_both = pytest.mark.parametrize("broker", ["rabbitmq", "redis_broker"], indirect=True)
+on_both = pytest.mark.parametrize("broker", ["rabbitmq", "redis"], indirect=True)
 
 
 @on_rabbitmq
@@ -100,7 +87,7 @@ def test_a_worker_that_fetches_nothing_though_messages_wait_is_dead_in_every_poo
     assert_that_a_cancelled_consumer_is_found([start(pool) for pool in POOLS], sender)
 
 
-@pytest.mark.parametrize("broker", ["redis_broker"], indirect=True)
+@pytest.mark.parametrize("broker", ["redis"], indirect=True)
 def test_a_worker_that_fetches_nothing_though_messages_wait_is_dead_on_redis_too(
     start: StartIn, sender: Celery
 ) -> None:
@@ -147,23 +134,36 @@ def waiting(sender: Celery) -> int:
 
 
 @on_rabbitmq
-def test_a_worker_lives_while_its_slots_are_taken_or_nothing_waits(
+def test_a_worker_lives_while_nothing_waits_or_its_slots_are_taken_in_solo_up_to_the_time_limit(
     start: StartIn, sender: Celery, broker: servers.Container
 ) -> None:
     services = [start("threads"), start("gevent", queue="email"), start("prefork", queue="idle")]
+    solo = start("solo", f"--time-limit={2 * PATIENCE_SECONDS:.0f}", queue="solo")
+    services.append(solo)
     for service in services:
         service.wait_for("ready", 200)
     for _ in range(5):
         sender.send_task("tiny.work", [PATIENCE_SECONDS], queue="default")
         sender.send_task("tiny.limited", queue="email")
+    sender.send_task("tiny.work", [60], queue="solo")
     messages = received(broker)
     assert_live(services, PATIENCE_SECONDS)
     assert received(broker) == messages, "a probe or its question has sent a message"
+    assert "the consumer loop has been stuck for " in solo.wait_for("live", 503)
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "redis", "sqs"], indirect=True)
+def test_every_broker_says_how_many_messages_wait(sender: Celery) -> None:
+    for queue in ("default", "default", "email"):
+        sender.send_task("tiny.work", [0], queue=queue)
+    asker = backlog.BrokerBacklog(sender, heartbeat_seconds=60)
+    wait_until(lambda: asker.waiting() == 3, "three messages wait")
+    asker.close()
 
 
 @on_both
 def test_a_question_to_a_silent_broker_has_an_end(
-    sender: Celery, broker: servers.Container, monkeypatch: pytest.MonkeyPatch
+    sender: Celery, broker: servers.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backlog, "ANSWER_TIMEOUT_SECONDS", 0.5)
     asker = backlog.BrokerBacklog(sender, heartbeat_seconds=60)
@@ -179,7 +179,7 @@ def test_a_question_to_a_silent_broker_has_an_end(
 
 @on_both
 def test_a_silent_broker_restarts_no_worker(
-    start: StartIn, sender: Celery, broker: servers.Container
+    start: StartIn, sender: Celery, broker: servers.Server
 ) -> None:
     services = [start("prefork"), start("gevent", queue="email")]
     for service in services:
@@ -217,21 +217,8 @@ def test_a_loop_that_is_blocked_is_dead_and_so_is_a_drain_that_does_not_end(
     assert "every task has ended, but not the process" in hanging.wait_for("live", 503)
 
 
-@on_rabbitmq
-def test_a_task_holds_up_the_loop_of_a_solo_worker_until_its_time_limit(
-    start: StartIn, sender: Celery
-) -> None:
-    limit_seconds = STUCK_AFTER_SECONDS + 2
-    service = start("solo", f"--time-limit={limit_seconds}")
-    service.wait_for("ready", 200)
-    sender.send_task("tiny.work", [60], queue="default")
-    service.wait_for_line(message="working")
-    assert_live([service], limit_seconds - 1)
-    assert "the consumer loop has been stuck for " in service.wait_for("live", 503)
-
-
 @contextmanager
-def paused(broker: servers.Container) -> Iterator[None]:
+def paused(broker: servers.Server) -> Iterator[None]:
     broker.pause()
     try:
         yield
