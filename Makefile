@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers lint up down
+.PHONY: help demo test test-fast test-brokers bench-probes lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -30,6 +30,9 @@ test-fast: lint ## Lint, unit and chart tests
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
 	@$(CI) exec --test-servers --brokers pytest --numprocesses=3 --dist=loadgroup tests/runtime/brokers
+
+bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
+	@$(CI) exec --brokers python -m tests.benchmarks.probes
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

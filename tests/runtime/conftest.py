@@ -24,7 +24,7 @@ from tests.runtime.redisserver import RedisServer
 
 HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20
-POOLS = ("prefork", "gevent")
+POOLS = ("prefork", "gevent", "eventlet", "threads", "solo")
 
 
 @dataclass

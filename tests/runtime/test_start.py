@@ -45,3 +45,10 @@ def test_a_port_that_is_taken_is_one_line(celery: "Start", command: list[str]) -
         assert service.process.wait(timeout=20) == 1
     (line,) = [line for line in service.lines() if line["level"] == "CRITICAL"]
     assert f"The probes cannot listen on port {port}" in line["message"]
+
+
+def test_a_bound_that_cannot_be_used_is_one_line(celery: "Start") -> None:
+    service = celery("worker", "--pool=solo", CELERY_RUNTIME_STUCK_AFTER_SECONDS="1m")
+    assert service.process.wait(timeout=20) == 1
+    (line,) = [line for line in service.lines() if line["level"] == "CRITICAL"]
+    assert "CELERY_RUNTIME_STUCK_AFTER_SECONDS must be a whole number" in line["message"]

@@ -21,6 +21,11 @@ def work(seconds: float) -> float:
     return seconds
 
 
+@app.task(name="tiny.limited", rate_limit="1/h")
+def limited() -> None:
+    """All but the first wait in the worker for an hour."""
+
+
 @app.task(name="tiny.fail")
 def fail() -> None:
     raise ValueError("no good")

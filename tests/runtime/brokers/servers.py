@@ -69,10 +69,10 @@ class Container:
         self.wait()
 
     def pause(self) -> None:
-        os.kill(self._pid(), signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        os.kill(self._pid(), signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
         engine("rm", "--force", "--volumes", "--time=0", self.name)
@@ -87,8 +87,17 @@ class Container:
     def execute(self, *command: str) -> str:
         return engine("exec", self.name, *command)
 
-    def _pid(self) -> int:
-        return int(engine("inspect", "--format={{.State.Pid}}", self.name))
+    def _signal(self, number: signal.Signals) -> None:
+        # The first process may be a shell that waits for the broker.
+        for pid in family(int(engine("inspect", "--format={{.State.Pid}}", self.name))):
+            os.kill(pid, number)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    # Each thread has its own children.
+    lists = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [pid, *(each for children in lists for child in children for each in family(int(child)))]
 
 
 def engine(*arguments: str) -> str:

@@ -6,129 +6,51 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps, signals
 
-from celery_runtime.errors import PortTakenError
+from celery_runtime.backlog import BrokerBacklog, Watch
+from celery_runtime.errors import PortTakenError, SettingsError
+from celery_runtime.probes import STUCK_AFTER_SECONDS, Clock, Probes, Verdict, WorkerProbes
+from celery_runtime.workload import Consumption, ThisProcess
 
 if TYPE_CHECKING:
     from celery.worker import WorkController
     from celery.worker.consumer import Consumer
 
+__all__ = [
+    "Clock",
+    "ConsumerSigns",
+    "ProbeServer",
+    "Probes",
+    "Server",
+    "Verdict",
+    "serve",
+    "stuck_after_seconds",
+]
+
 PORT_VARIABLE = "CELERY_RUNTIME_HEALTH_PORT"
 DEFAULT_PORT = 8080
 
-#: A healthy loop answers within 2 s (gevent) or at once (the others); a fork or a slow reconnect
-#: may take some more. A loop that is silent for this long is stuck.
-STUCK_AFTER_SECONDS = 60
+STUCK_AFTER_VARIABLE = "CELERY_RUNTIME_STUCK_AFTER_SECONDS"
+#: Under gevent and eventlet the loop turns every 2 s.
+LEAST_STUCK_AFTER_SECONDS = 5
 CLIENT_TIMEOUT_SECONDS = 5
 ACCEPT_RETRY_SECONDS = 0.1
 
+#: One of them follows each message that the consumer takes, good or bad.
+MESSAGE_SIGNALS = (
+    signals.task_received,
+    signals.task_revoked,
+    signals.task_rejected,
+    signals.task_unknown,
+)
+
 logger = logging.getLogger(__name__)
-
-Clock = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer to a probe."""
-
-    ok: bool
-    reason: str
-
-
-class Probes(Protocol):
-    """Whatever can be asked whether it lives and whether it works."""
-
-    def live(self) -> Verdict:
-        """False only where a restart of the process would mend it."""
-
-    def ready(self) -> Verdict:
-        """True while it does its work."""
-
-
-class LoopSign:
-    """Whether a loop turns, learnt by handing it a callback and waiting for the call.
-
-    `Consumer.call_soon` takes one in every pool: Celery's event loop and its blocking loop
-    (gevent, eventlet) both run it in their next turn. Nothing runs between two questions.
-    """
-
-    def __init__(self, call_soon: Callable[[Callable[[], None]], object], clock: Clock) -> None:
-        self._call_soon = call_soon
-        self._clock = clock
-        self._asked_at: float | None = None
-        self.has_turned = False
-        self.ask()
-
-    def ask(self) -> float:
-        """How many seconds the last question has been open; asks a new one when none is."""
-        asked_at = self._asked_at
-        if asked_at is not None:
-            return self._clock() - asked_at
-        self._asked_at = self._clock()
-        self._call_soon(self._answer)
-        return 0.0
-
-    def _answer(self) -> None:
-        self.has_turned = True
-        self._asked_at = None
-
-
-class WorkerProbes:
-    """Live: the consumer loop turns, or waits for the broker. Ready: it consumes."""
-
-    def __init__(
-        self, *, draining: Callable[[], bool] | None = None, clock: Clock = time.monotonic
-    ) -> None:
-        self._draining = draining or _told_to_stop
-        self._clock = clock
-        self._loop: LoopSign | None = None
-        self._slots_taken: Callable[[], bool] = bool
-
-    def connected(
-        self,
-        call_soon: Callable[[Callable[[], None]], object],
-        slots_taken: Callable[[], bool],
-    ) -> None:
-        """The broker is there and the loop is about to run."""
-        self._slots_taken = slots_taken
-        self._loop = LoopSign(call_soon, self._clock)
-
-    def disconnected(self) -> None:
-        """The broker is gone, or the worker stops: no loop runs."""
-        self._loop = None
-
-    def live(self) -> Verdict:
-        """False when the loop is stuck; a broker that is away is nothing a restart could mend."""
-        if self._draining():
-            return Verdict(True, "shutting down")
-        if self._loop is None:
-            return Verdict(True, "waiting for the broker")
-        silent_seconds = self._loop.ask()
-        if silent_seconds <= STUCK_AFTER_SECONDS:
-            return Verdict(True, "the consumer loop turns")
-        # Where tasks run in the loop's own thread, a full pool holds the loop up rightly.
-        if self._slots_taken():
-            return Verdict(True, "every slot is taken")
-        return Verdict(False, f"the consumer loop has been stuck for {silent_seconds:.0f} s")
-
-    def ready(self) -> Verdict:
-        """True from the loop's first turn until the connection or the worker ends."""
-        if self._draining():
-            return Verdict(False, "shutting down")
-        loop = self._loop
-        if loop is None:
-            return Verdict(False, "waiting for the broker")
-        if not loop.has_turned:
-            return Verdict(False, "connected, about to consume")
-        live = self.live()
-        return Verdict(True, "consuming") if live.ok else live
 
 
 class Server:
@@ -210,16 +132,22 @@ class ProbeServer(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: "WorkController", **options: object) -> None:
-        worker.probes = WorkerProbes()
+        seconds = stuck_after_seconds(os.environ)
+        self._process = ThisProcess()
+        worker.probes = WorkerProbes(self._process, stuck_after_seconds=seconds)
         super().__init__(worker, **options)
 
     def start(self, worker: "WorkController") -> None:
-        serve(worker.probes)
+        probes = worker.probes
+        for signal in MESSAGE_SIGNALS:
+            signal.connect(probes.fetched, weak=False)
+        serve(probes)
+        backlog = BrokerBacklog(worker.app, heartbeat_seconds=probes.stuck_after_seconds)
+        Watch(probes, backlog).start()
 
     def close(self, worker: "WorkController") -> None:  # noqa: ARG002 # celery passes it
-        from celery.worker import state
-
-        logger.info("Shutting down: %d tasks to finish", len(state.active_requests))
+        self._process.stopping = True
+        logger.info("Shutting down: %d tasks to finish", self._process.running())
 
     def stop(self, worker: "WorkController") -> None:
         """Nothing to stop: the thread ends with the process."""
@@ -238,7 +166,7 @@ class ConsumerSigns(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
     )
 
     def start(self, consumer: "Consumer") -> None:
-        consumer.controller.probes.connected(consumer.call_soon, lambda: _slots_taken(consumer))
+        consumer.controller.probes.connected(Consumption(consumer))
 
     def stop(self, consumer: "Consumer") -> None:
         consumer.controller.probes.disconnected()
@@ -256,6 +184,23 @@ def serve(probes: Probes) -> Server:
     return server
 
 
+def stuck_after_seconds(environment: Mapping[str, str]) -> int:
+    """After how long a worker is called stuck.
+
+    Raises:
+        SettingsError: the environment says something else than a number of seconds.
+
+    """
+    text = environment.get(STUCK_AFTER_VARIABLE) or str(STUCK_AFTER_SECONDS)
+    if not text.isdecimal() or int(text) < LEAST_STUCK_AFTER_SECONDS:
+        raise SettingsError(
+            f"{STUCK_AFTER_VARIABLE} must be a whole number of seconds, at least "
+            f"{LEAST_STUCK_AFTER_SECONDS}, not {text!r}. Correct it, or leave it unset for "
+            f"{STUCK_AFTER_SECONDS}."
+        )
+    return int(text)
+
+
 def _listen(port: int) -> socket.socket:
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
@@ -265,22 +210,3 @@ def _listen(port: int) -> socket.socket:
         raise PortTakenError(
             f"The probes cannot listen on port {port}: {error}. Free it, or set {PORT_VARIABLE}."
         ) from error
-
-
-def _told_to_stop() -> bool:
-    from celery.worker import state
-
-    # Exit code 0 is a reason to stop like any other, and equal to False.
-    return any(
-        flag is not None and flag is not False
-        for flag in (state.should_stop, state.should_terminate)
-    )
-
-
-def _slots_taken(consumer: "Consumer") -> bool:
-    from celery.concurrency import solo
-    from celery.worker import state
-
-    pool = consumer.pool
-    in_loop = getattr(pool, "is_green", False) or isinstance(pool, solo.TaskPool)
-    return in_loop and len(state.active_requests) >= pool.num_processes
