@@ -228,7 +228,7 @@ def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
 def worker(celery: Start) -> Start:
     """Starts a worker with the command line of the chart."""
 
-    def start(pool: str, **more: str) -> Service:
+    def start(pool: str, *options: str, **more: str) -> Service:
         return celery(
             "worker",
             "--hostname=io@%h",
@@ -239,6 +239,7 @@ def worker(celery: Start) -> Start:
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
+            *options,
             CELERY_WORKER_GROUP="io",
             **more,
         )

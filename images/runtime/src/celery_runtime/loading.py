@@ -8,7 +8,7 @@ from celery import Celery
 from celery.app.utils import find_app
 from celery.utils.imports import import_from_cwd
 
-from celery_runtime import green, health, logs, queues
+from celery_runtime import green, health, logs, queues, task_fields
 from celery_runtime._configure import configure
 from celery_runtime.errors import AppNotFoundError, CeleryRuntimeError
 
@@ -39,6 +39,7 @@ def load(name: str) -> Celery:
 def prepare(app: Celery) -> Celery:
     """Apply the mounted settings and add what the probes and dead letters need."""
     configure(app)
+    task_fields.install(app)
     app.steps["worker"].add(health.ProbeServer)
     app.steps["consumer"].update({health.ConsumerSigns, queues.DeadLetters})
     if BEAT in sys.argv:
