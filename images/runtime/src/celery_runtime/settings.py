@@ -119,6 +119,7 @@ class Settings:
     default_queue: str
     delivery_limits: Mapping[str, int]
     schedule: Mapping[str, Periodic]
+    beat_key_prefix: str
     config: Mapping[str, Any]
 
 
@@ -168,6 +169,7 @@ def parse(document: object) -> Settings:
         known=("broker", "resultBackend", "defaultQueue", "queues", "beat", "config"),
     )
     limits = _delivery_limits(root)
+    beat = root.table("beat", known=("schedule", "keyPrefix"))
     default_queue = root.required("defaultQueue", str)
     _known_queue(default_queue, limits, "defaultQueue")
     return Settings(
@@ -177,7 +179,8 @@ def parse(document: object) -> Settings:
         ),
         default_queue=default_queue,
         delivery_limits=limits,
-        schedule=_schedule(root.table("beat", known=("schedule",)).table("schedule"), limits),
+        schedule=_schedule(beat.table("schedule"), limits),
+        beat_key_prefix=beat.optional("keyPrefix", str, ""),
         config=_config(root, limits),
     )
 
@@ -196,6 +199,7 @@ def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]
             for name, limit in settings.delivery_limits.items()
         ],
         "beat_schedule": {name: _entry(entry) for name, entry in settings.schedule.items()},
+        **({"redbeat_key_prefix": settings.beat_key_prefix} if settings.beat_key_prefix else {}),
         **settings.config,
     }
 
