@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -134,24 +134,50 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+@dataclass
+class RedisServer:
+    """A Redis on a port of its own, which can go away and come back with what it held."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        binary = shutil.which("redis-server")
+        if binary is None:
+            pytest.fail(
+                "redis-server is missing: apt-get install --no-install-recommends redis-server"
+            )
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
+        self.process = subprocess.Popen([binary, *options, *durable], stdout=subprocess.DEVNULL)
+        _wait_for_port(self.port)
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(timeout=DEADLINE_SECONDS)
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis of this test run."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.fail("redis-server is missing: apt-get install --no-install-recommends redis-server")
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = subprocess.Popen(
-        [binary, *options, "--dir", str(tmp_path_factory.mktemp("redis"))],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for_port(port)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=DEADLINE_SECONDS)
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test, not started."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.stop()
 
 
 def _wait_for_port(port: int) -> None:
@@ -250,4 +276,9 @@ def worker(celery: Start) -> Start:
 @pytest.fixture
 def beat(celery: Start) -> Start:
     """Starts beat with the command line of the chart."""
-    return lambda: celery("beat", "--loglevel=info", "--scheduler=celery_runtime.beat:Scheduler")
+
+    def start(*options: str, scheduler: str = "Scheduler") -> Service:
+        name = f"--scheduler=celery_runtime.beat:{scheduler}"
+        return celery("beat", "--loglevel=info", name, *options)
+
+    return start
