@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
+from redis import Redis
 
 HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20
@@ -87,6 +90,24 @@ class Service:
             time.sleep(0.1)
         pytest.fail(f"no line with {fields}:\n{self.log.read_text()}")
 
+    def page(self, name: str) -> str:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            connection.request("GET", f"/{name}")
+            return connection.getresponse().read().decode()
+
+    def sends(self) -> list[tuple[datetime, str]]:
+        """When beat has sent which entry, or tried to."""
+        due = re.compile(r"Scheduler: Sending due task (\S+) .*")
+        lines = [(line["time"], due.fullmatch(line["message"])) for line in self.lines()]
+        return [(datetime.fromisoformat(at), found[1]) for at, found in lines if found]
+
+    def wait_for_sends(self, number: int) -> None:
+        """Until beat has sent, or tried to, so many times."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while len(self.sends()) < number:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -156,6 +177,10 @@ class RedisServer:
         durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
         self.process = subprocess.Popen([binary, *options, *durable], stdout=subprocess.DEVNULL)
         _wait_for_port(self.port)
+
+    def length(self, key: str) -> int:
+        with Redis.from_url(f"{self.url}/0") as client:
+            return int(client.llen(key))
 
     def stop(self) -> None:
         if self.process:
