@@ -151,6 +151,7 @@ def test_an_entry_that_could_not_be_put_back_is_put_back_at_a_later_tick(
     scheduler = beat_module.Scheduler(app)
     scheduler.lock = get_redis(app).lock(scheduler.lock_key, timeout=60)
     scheduler.lock.acquire()
+    scheduler.tick()
     with Redis.from_url(app.conf.redbeat_redis_url) as store:
         last_ran(app.conf.redbeat_redis_url, "hourly", days_ago=2)
         (entry,) = scheduler.schedule.values()

@@ -62,7 +62,7 @@ def pair(beat: "Start") -> tuple["Service", "Service"]:
     holder = beat()
     holder.wait_for("ready", 200)
     standby = beat()
-    standby.wait_for("live", 200)
+    standby.wait_for_line(message="beat: Starting...")
     return holder, standby
 
 
@@ -168,6 +168,7 @@ def scheduler(hourly: "Mounted", monkeypatch: pytest.MonkeyPatch) -> beat.Schedu
     found = beat.Scheduler(app)
     found.lock = get_redis(app).lock(found.lock_key, timeout=LOCK_SECONDS)
     found.lock.acquire()
+    found.tick()
     return found
 
 
@@ -184,6 +185,21 @@ def test_an_entry_is_neither_moved_on_nor_put_back_without_the_lock(
         scheduler.put_back(entry)
     assert store.hgetall(entry.key) == before
     assert not broker.exists("email")
+
+
+def test_only_the_beat_that_holds_the_lock_writes_the_schedule(
+    scheduler: beat.Scheduler, hourly: "Mounted", store: Redis
+) -> None:
+    before = store.zrange("redbeat:shop::schedule", 0, -1)
+    hourly.settings["beat"]["schedule"] = {"b": {"task": "t", "every": 3600}}
+    hourly.write()
+    app = Celery(set_as_current=False)
+    configure(app)
+    standby = beat.Scheduler(app)
+    assert store.zrange("redbeat:shop::schedule", 0, -1) == before == ["redbeat:shop:a"]
+    standby.lock = scheduler.lock
+    standby.tick()
+    assert store.zrange("redbeat:shop::schedule", 0, -1) == ["redbeat:shop:b"]
 
 
 def test_sending_keeps_the_lock_alive(scheduler: beat.Scheduler, store: Redis) -> None:

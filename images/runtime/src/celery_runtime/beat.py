@@ -187,14 +187,15 @@ class Scheduler(Patient, RedBeatScheduler):  # type: ignore[misc]  # redbeat has
     """RedBeat, which survives an outage of Redis and writes only while it holds the lock."""
 
     _lost = False
+    _has_written = False
 
     def __init__(self, *arguments: object, **options: object) -> None:
         self._unwritten: list[RedBeatSchedulerEntry] = []
         super().__init__(*arguments, **options)
 
     def setup_schedule(self) -> None:
-        """Write the schedule to Redis, and take out what the settings no longer have."""
-        while not self._with_store(super().setup_schedule):
+        """Wait for Redis; the lock comes next, and only who has it writes the schedule."""
+        while not self._with_store(get_redis(self.app).ping):
             probes.starting("Redis")
             time.sleep(RETRY_SECONDS)
         probes.starting(LOCK)
@@ -212,15 +213,25 @@ class Scheduler(Patient, RedBeatScheduler):  # type: ignore[misc]  # redbeat has
                 "Redis went away while beat waited for the schedule's lock. Beat starts again."
             )
         try:
+            if not self._has_written:
+                super().setup_schedule()
+                self._has_written = True
             self._write_back()
-            delay = super().tick(**options)
+            return super().tick(**options)
         except STORE_AWAY as error:
             return self.wait_for("Redis", error)
         except LockError as error:
             raise self._lock_lost() from error
+
+    def maybe_due(self, entry: RedBeatSchedulerEntry, **options: object) -> float:
+        """Send an entry that is due; the seconds until it is, or may be tried again."""
+        # What one entry could not have, the next ones of this tick will not have either.
+        if self._unsent:
+            return RETRY_SECONDS
+        seconds = float(super().maybe_due(entry, **options))
         if self._lost:
             raise self._lock_lost()
-        return delay
+        return seconds
 
     def reserve(self, entry: RedBeatSchedulerEntry) -> RedBeatSchedulerEntry:
         """Move an entry on before it is sent."""
@@ -272,7 +283,7 @@ class Scheduler(Patient, RedBeatScheduler):  # type: ignore[misc]  # redbeat has
             f"{self.lock_timeout:.0f} s, and another beat may have taken over. Beat starts again."
         )
 
-    def _with_store(self, act: Callable[[], None]) -> bool:
+    def _with_store(self, act: Callable[[], object]) -> bool:
         try:
             act()
         except STORE_AWAY as error:
