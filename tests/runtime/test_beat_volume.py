@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from celery_runtime import beat as beat_module
+from celery_runtime import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +137,31 @@ def test_what_falls_due_in_an_outage_of_the_broker_is_sent_once_after_it(
     assert service.stop() == 0
     assert frail_redis.length("email") > before[1]
     assert_no_burst(service)
+
+
+def test_what_the_broker_did_not_take_stays_due(
+    mounted: "Mounted", file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted.settings["beat"] = {"schedule": {"hourly": HOURLY}}
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.write()))
+    app = Celery(set_as_current=False)
+    configure(app)
+    scheduler = beat_module.VolumeScheduler(app, schedule_filename=str(file))
+    scheduler.producer = object()
+    scheduler.schedule["hourly"].last_run_at = datetime.now(UTC) - timedelta(days=2)
+    answers = iter([OperationalError("away"), None])
+    attempts: list[str] = []
+
+    def send_task(name: str, *_: object, **__: object) -> None:
+        attempts.append(name)
+        if error := next(answers):
+            raise error
+
+    monkeypatch.setattr(scheduler, "send_task", send_task)
+    for number in (1, 2, 2):
+        scheduler.tick()
+        assert len(attempts) == number
+    scheduler.close()
 
 
 def test_a_volume_that_cannot_be_written_is_named(beat: "Start", mounted: "Mounted") -> None:
