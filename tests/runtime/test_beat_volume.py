@@ -2,6 +2,7 @@
 
 import shelve
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -158,10 +159,10 @@ def test_what_the_broker_did_not_take_stays_due(
             raise error
 
     monkeypatch.setattr(scheduler, "send_task", send_task)
-    for number in (1, 2, 2):
-        scheduler.tick()
-        assert len(attempts) == number
-    scheduler.close()
+    with closing(scheduler):
+        for number in (1, 2, 2):
+            scheduler.tick()
+            assert len(attempts) == number
 
 
 def test_a_volume_that_cannot_be_written_is_named(beat: "Start", mounted: "Mounted") -> None:
