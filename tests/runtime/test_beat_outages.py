@@ -141,29 +141,7 @@ def test_what_is_due_while_the_broker_is_away_is_sent_once_when_it_is_back(
         store.flushall()
 
 
-def test_an_entry_that_could_not_be_put_back_is_put_back_at_a_later_tick(
-    frail: "Mounted", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frail.settings["beat"]["schedule"] = {"hourly": HOURLY}
-    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(frail.write()))
-    app = Celery(set_as_current=False)
-    configure(app)
-    scheduler = beat_module.Scheduler(app)
-    scheduler.lock = get_redis(app).lock(scheduler.lock_key, timeout=60)
-    scheduler.lock.acquire()
-    scheduler.tick()
-    with Redis.from_url(app.conf.redbeat_redis_url) as store:
-        last_ran(app.conf.redbeat_redis_url, "hourly", days_ago=2)
-        (entry,) = scheduler.schedule.values()
-        meta = store.hget(entry.key, "meta")
-        both_away(scheduler, monkeypatch)
-        scheduler.maybe_due(entry)
-        assert store.hget(entry.key, "meta") != meta
-        monkeypatch.undo()
-        monkeypatch.setattr(scheduler, "maybe_due", lambda *_, **__: 1)
-        scheduler.tick()
-        found = scheduler.Entry.from_key(entry.key, app=app)
-    assert datetime.now(UTC) - found.last_run_at > timedelta(days=1)
+Away = Callable[[beat_module.Scheduler, pytest.MonkeyPatch], None]
 
 
 def both_away(scheduler: beat_module.Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,3 +160,40 @@ def both_away(scheduler: beat_module.Scheduler, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(scheduler, "send_task", away)
     monkeypatch.setattr(scheduler, "_write", write_once)
+
+
+def answer_lost(scheduler: beat_module.Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis goes away after it has written the reservation and before it has said so."""
+    write: Callable[..., None] = scheduler._write
+
+    def write_and_lose(*arguments: object) -> None:
+        write(*arguments)
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(scheduler, "_write", write_and_lose)
+
+
+@pytest.mark.parametrize("away", [both_away, answer_lost])
+def test_an_entry_that_could_not_be_put_back_is_put_back_at_a_later_tick(
+    frail: "Mounted", monkeypatch: pytest.MonkeyPatch, away: Away
+) -> None:
+    frail.settings["beat"]["schedule"] = {"hourly": HOURLY}
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(frail.write()))
+    app = Celery(set_as_current=False)
+    configure(app)
+    scheduler = beat_module.Scheduler(app)
+    scheduler.lock = get_redis(app).lock(scheduler.lock_key, timeout=60)
+    scheduler.lock.acquire()
+    scheduler.tick()
+    with Redis.from_url(app.conf.redbeat_redis_url) as store:
+        last_ran(app.conf.redbeat_redis_url, "hourly", days_ago=2)
+        (entry,) = scheduler.schedule.values()
+        meta = store.hget(entry.key, "meta")
+        with monkeypatch.context() as outage:
+            away(scheduler, outage)
+            scheduler.maybe_due(entry)
+        assert store.hget(entry.key, "meta") != meta
+        monkeypatch.setattr(scheduler, "maybe_due", lambda *_, **__: 1)
+        scheduler.tick()
+        found = scheduler.Entry.from_key(entry.key, app=app)
+    assert datetime.now(UTC) - found.last_run_at > timedelta(days=1)

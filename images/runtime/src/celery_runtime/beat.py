@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -42,7 +41,6 @@ METRICS = {
 
 STORE_AWAY = (RedisConnectionError, RedisTimeoutError)
 LOCK = "the lock that another beat holds"
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -240,12 +238,13 @@ class Scheduler(Patient, RedBeatScheduler):  # type: ignore[misc]  # redbeat has
             self._write(advanced)
         except STORE_AWAY as error:
             self.unsent("Redis", error)
+            # It may be written, and only the answer lost.
+            self._unwritten.append(entry)
             raise
         return advanced
 
     def put_back(self, entry: RedBeatSchedulerEntry) -> None:
         """Make an entry due again that was moved on and not sent."""
-        entry.last_run_at = entry.last_run_at or LONG_AGO
         self._unwritten.append(entry)
         self._write_back()
 
