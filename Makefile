@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint up down
+.PHONY: help demo test test-fast test-brokers lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -21,11 +21,15 @@ up: $(UV) ## Make the cluster (or find it healthy) and print how to reach it
 down: $(UV) ## Remove the cluster with all that is in it
 	@$(CI) down
 
-test: test-fast ## Everything: lint, unit and chart tests, then the tests on the cluster
+test: test-fast test-brokers ## Everything: lint, unit and chart tests, real brokers, then the cluster
 	@$(CI) exec --cluster pytest tests/cluster
 
-test-fast: lint ## The same without the cluster
-	@$(CI) exec --test-servers pytest --numprocesses=3 --dist=worksteal tests --ignore=tests/cluster
+test-fast: lint ## Lint, unit and chart tests
+	@$(CI) exec --test-servers pytest --numprocesses=3 --dist=worksteal tests \
+	  --ignore=tests/cluster --ignore=tests/runtime/brokers
+
+test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=3 --dist=loadgroup tests/runtime/brokers
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ci import cluster, demo, gotools, host, images
+from ci import cluster, demo, engine, gotools, host, images, publicimages
 from ci.paths import BIN, KUBECONFIG
 from ci.steps import CommandFailed, Problem, console
 
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("exec", help="run a command with the pinned helm on its PATH")
     run.add_argument("--test-servers", action="store_true", help="install PostgreSQL and Redis")
+    run.add_argument("--brokers", action="store_true", help="with the images of every broker")
     run.add_argument(
         "--cluster", action="store_true", help="with kubectl too, a cluster, and the images loaded"
     )
@@ -70,15 +71,24 @@ def _exec(options: argparse.Namespace) -> None:
     if options.test_servers:
         host.ensure(host.TEST_SERVERS)
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
+    if options.brokers:
+        env |= _brokers()
     gotools.link(cluster.helm())
     if options.cluster:
         gotools.link(cluster.kubectl())
-        engine = (found := cluster.up()).engine
-        image = images.build_all(engine)
-        found.load(*images.dependencies(engine), str(image))
+        found = cluster.up()
+        image = images.build_all(found.engine)
+        found.load(*images.dependencies(found.engine), str(image))
         env |= {"DEMO_IMAGE": str(image)}
     sys.stdout.flush()
     os.execvpe(options.command[0], options.command, env)  # noqa: S606
+
+
+def _brokers() -> dict[str, str]:
+    chosen = engine.choose()
+    for image in publicimages.BROKERS:
+        publicimages.provide(chosen, image)
+    return {**chosen.env, "CONTAINER_ENGINE": chosen.name}
 
 
 if __name__ == "__main__":

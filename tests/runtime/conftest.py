@@ -176,7 +176,7 @@ class RedisServer:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "no"]
         self.process = subprocess.Popen([binary, *options, *durable], stdout=subprocess.DEVNULL)
-        _wait_for_port(self.port)
+        wait_for_port(self.port)
 
     def length(self, key: str) -> int:
         with Redis.from_url(f"{self.url}/0") as client:
@@ -205,7 +205,16 @@ def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
-def _wait_for_port(port: int) -> None:
+def wait_until(happened: Callable[[], object], what: str, *, seconds: float = 20) -> None:
+    """Wait for something; the test fails by its name when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+
+
+def wait_for_port(port: int) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         try:

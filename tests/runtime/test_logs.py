@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery, Task
 
-from celery_runtime import logs, task_fields
+from celery_runtime import logs
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 OWN = ("the app's own", None)
@@ -130,15 +130,6 @@ def test_the_trace_is_that_of_the_message(
 ) -> None:
     line = in_task(**headers)
     assert (line.get("trace_id"), line.get("span_id")) == trace
-
-
-def test_an_app_with_a_kind_of_request_of_its_own_keeps_it() -> None:
-    app = Celery(set_as_current=False)
-    task_fields.install(app)
-    assert app.Task.Request == "celery_runtime.task_fields:Request"
-    app.Task.Request = "shop.requests:Request"
-    task_fields.install(app)
-    assert app.Task.Request == "shop.requests:Request"
 
 
 def test_what_one_print_writes_in_pieces_is_one_record(caplog: pytest.LogCaptureFixture) -> None:

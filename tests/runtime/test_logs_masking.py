@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_runtime import logs
+from celery_runtime.credentials import Credentials, Secrets
 from celery_runtime.masking import Masker, passwords
-from celery_runtime.settings import Credentials, Secrets
 
 SPECIAL = "p@:/?#%+ é\"'\\w"
-NOTHING = Credentials()
+NOTHING = Credentials("broker")
 #: What a line may cost more, on a machine with other work; measured on an idle one: under 3 µs.
 MOST_MICROSECONDS = 20
 
@@ -93,9 +93,11 @@ def test_the_longer_of_two_passwords_is_masked_whole() -> None:
 
 def test_the_passwords_of_mounted_urls_are_known_too() -> None:
     urls = f"sentinel://:{quote(SPECIAL, safe='')}@h1;sentinel://h2?sentinel_password=p2"
-    secrets = Secrets(Credentials(username="shown", password="p1"), Credentials(url=urls))
+    secrets = Secrets(
+        Credentials("broker", username="shown", password="p1"), Credentials("results", url=urls)
+    )
     assert passwords(secrets) == {"p1", "p2", SPECIAL}
-    assert passwords(Secrets(NOTHING, Credentials(url="redis://h/0"))) == set()
+    assert passwords(Secrets(NOTHING, Credentials("results", url="redis://h/0"))) == set()
 
 
 @given(secret=st.text(min_size=1), before=st.text(), after=st.text(), number=st.integers())

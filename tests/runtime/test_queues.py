@@ -8,10 +8,16 @@ from celery.app.amqp import Queue
 from kombu.transport.memory import Channel
 
 from celery_runtime import queues
+from celery_runtime.brokers.rabbitmq import RabbitMQ
+
+
+def rabbitmq_queue(name: str, delivery_limit: int = 5) -> queues.TaskQueue:
+    broker = RabbitMQ(host="", port=5672, vhost="/", tls=False)
+    return broker.queue(name, delivery_limit=delivery_limit)
 
 
 def test_a_task_queue_is_replicated_bounded_and_dead_letters_at_least_once() -> None:
-    queue = queues.task_queue("email")
+    queue = rabbitmq_queue("email")
     assert queue.durable
     assert queue.routing_key == "email"
     assert (queue.exchange.name, queue.exchange.type) == ("email", "topic")
@@ -27,12 +33,12 @@ def test_a_task_queue_is_replicated_bounded_and_dead_letters_at_least_once() -> 
 
 
 def test_a_queue_may_have_its_own_delivery_limit() -> None:
-    queue = queues.task_queue("email", delivery_limit=3)
+    queue = rabbitmq_queue("email", delivery_limit=3)
     assert queue.queue_arguments["x-delivery-limit"] == 3
 
 
 def test_dead_messages_are_kept_in_a_replicated_queue_of_their_own() -> None:
-    dead = queues.dead_letter_queue(queues.task_queue("email"))
+    dead = rabbitmq_queue("email").dead_letters
     assert dead is not None
     assert (dead.name, dead.routing_key) == ("email.dead", "email.dead")
     assert (dead.exchange.name, dead.exchange.type) == ("dlx", "direct")
@@ -40,7 +46,7 @@ def test_dead_messages_are_kept_in_a_replicated_queue_of_their_own() -> None:
 
 
 def test_a_queue_of_the_app_without_our_exchange_gets_no_dead_letter_queue() -> None:
-    ours, theirs = queues.task_queue("email"), Queue("theirs")
+    ours, theirs = rabbitmq_queue("email"), Queue("theirs")
     assert [dead.name for dead in queues.dead_letter_queues([ours, theirs])] == ["email.dead"]
 
 
@@ -50,7 +56,7 @@ def test_the_step_declares_the_dead_letters_of_every_queue(
     declared: list[str] = []
     monkeypatch.setattr(Channel, "_new_queue", lambda _, name, **__: declared.append(name))
     app = Celery(broker="memory://")
-    app.conf.task_queues = [queues.task_queue("email"), queues.task_queue("default")]
+    app.conf.task_queues = [rabbitmq_queue("email"), rabbitmq_queue("default")]
     with app.connection_for_write() as connection:
         consumer = SimpleNamespace(app=app, connection=connection)
         queues.DeadLetters(consumer).start(consumer)

@@ -1,6 +1,7 @@
 """settings.json and the secrets: what becomes Celery's configuration, and what is refused."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 from kombu.connection import Connection
 from redis.connection import parse_url
 
-from celery_runtime import SettingsError, settings
-from celery_runtime.settings import Credentials, Secrets
+from celery_runtime import SettingsError, credentials, settings
+from celery_runtime.credentials import Credentials, Secrets
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Mounted
 
-LOGIN = Secrets(Credentials("celery", "s3cret"), Credentials(None, "s3cret"))
+BROKER = partial(Credentials, "broker")
+RESULTS = partial(Credentials, "results")
+LOGIN = Secrets(BROKER("celery", "s3cret"), RESULTS(None, "s3cret"))
 # Surrogates cannot be encoded, so they cannot be in a file either.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1)
 
@@ -175,7 +178,7 @@ def test_any_credential_survives_the_broker_url(username: str, password: str, vh
         "defaultQueue": "default",
         "queues": {"default": {}},
     }
-    secrets = Secrets(Credentials(username, password), Credentials(username, password))
+    secrets = Secrets(BROKER(username, password), RESULTS(username, password))
     result = configuration(document, secrets)
     connection = Connection(result["broker_url"])
     assert (connection.userid, connection.password) == (username, password)
@@ -191,14 +194,14 @@ def test_an_ipv6_address_is_put_in_brackets(document: dict[str, Any]) -> None:
 
 def test_a_mounted_url_replaces_host_and_credentials(document: dict[str, Any]) -> None:
     del document["broker"]["host"]
-    urls = Secrets(Credentials(url="amqps://u:p@mq/shop"), Credentials(url="redis://r/3"))
+    urls = Secrets(BROKER(url="amqps://u:p@mq/shop"), RESULTS(url="redis://r/3"))
     result = configuration(document, urls)
     assert result["broker_url"] == "amqps://u:p@mq/shop"
     assert result["result_backend"] == "redis://r/3"
 
 
 def test_a_url_of_another_kind_is_refused_without_showing_it(document: dict[str, Any]) -> None:
-    urls = Secrets(Credentials(url="redis://:hidden@mq"), LOGIN.results)
+    urls = Secrets(BROKER(url="redis://:hidden@mq"), LOGIN.results)
     message = refusal(document, urls)
     assert "The secret broker/url must be a URL that begins with amqp://" in message
     assert "hidden" not in message
@@ -207,9 +210,9 @@ def test_a_url_of_another_kind_is_refused_without_showing_it(document: dict[str,
 @pytest.mark.parametrize(
     ("secrets", "name"),
     [
-        (Secrets(Credentials(None, "p"), LOGIN.results), "broker/username"),
-        (Secrets(Credentials("u", None), LOGIN.results), "broker/password"),
-        (Secrets(LOGIN.broker, Credentials()), "results/password"),
+        (Secrets(BROKER(None, "p"), LOGIN.results), "broker/username"),
+        (Secrets(BROKER("u", None), LOGIN.results), "broker/password"),
+        (Secrets(LOGIN.broker, RESULTS()), "results/password"),
     ],
 )
 def test_a_secret_that_is_not_mounted_is_never_an_empty_one(
@@ -224,7 +227,7 @@ def test_secrets_do_not_show_in_the_representation_of_what_holds_them() -> None:
 
 def test_a_newline_at_the_end_of_a_secret_is_not_part_of_it(mounted: "Mounted") -> None:
     mounted.secret("broker/password", " s3cret \n")
-    assert settings.read_secrets(mounted.path).broker.password == " s3cret "
+    assert credentials.read(mounted.path).broker.password == " s3cret "
 
 
 def test_an_empty_secret_is_refused(mounted: "Mounted") -> None:

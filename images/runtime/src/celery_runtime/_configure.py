@@ -6,7 +6,7 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.utils import Settings
 
-from celery_runtime import countdown, settings
+from celery_runtime import countdown, settings, transports
 
 _configured: WeakSet[Celery] = WeakSet()
 
@@ -28,6 +28,7 @@ def configure(app: Celery) -> None:
         return
     _configured.add(app)
     countdown.install(app)
+    transports.install()
 
     # Celery reads its configuration when it is first asked for, and again after
     # config_from_object: this signal follows each reading.

@@ -67,6 +67,13 @@ class Table:
             raise refuse(self.path(key), f"must be from {least} to {most}, not {value}.")
         return value
 
+    def flag(self, key: str) -> bool:
+        """True or false; false where the key is absent."""
+        value = self._values.get(key, False)
+        if not isinstance(value, bool):
+            raise refuse(self.path(key), f"must be true or false, not {_name(value)}.")
+        return value
+
     def choice(self, key: str, *choices: str) -> str:
         """A string that must be one of the choices."""
         value = self.required(key, str)

@@ -17,7 +17,7 @@ from celery.utils.log import LoggingProxy, get_multiprocessing_logger
 from celery.worker import request
 from json_log_formatter import JSONFormatter
 
-from celery_runtime import masking, settings, task_fields
+from celery_runtime import credentials, masking, settings, task_fields
 from celery_runtime.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def install() -> None:
         _formatter.process["worker_group"] = group
     # What is wrong with a secret is said by whoever uses it.
     with suppress(SettingsError):
-        secrets = settings.read_secrets(settings.directory())
+        secrets = credentials.read(settings.directory())
         _formatter.masker = masking.Masker(masking.passwords(secrets))
     _take_over_console()
     logging.captureWarnings(True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from celery_runtime.settings import Credentials, Secrets
+from celery_runtime.credentials import Credentials, Secrets
 
 MASK = "**"
 

@@ -7,23 +7,25 @@ tested without a file.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from celery.app.defaults import DEFAULTS
 from celery.schedules import ParseException, crontab, schedule
 
-from celery_runtime import queues
+from celery_runtime import brokers
+from celery_runtime.brokers import rabbitmq, redis, sqs
+from celery_runtime.credentials import Credentials, Secrets, address, encoded, read, read_text
 from celery_runtime.document import Table, refuse, suggest
 from celery_runtime.errors import SettingsError
 
 DIRECTORY_VARIABLE = "CELERY_RUNTIME_DIR"
 DEFAULT_DIRECTORY = "/etc/celery-runtime"
 
+OPTIONS = "broker_transport_options"
 RESULT_EXPIRES_SECONDS = 24 * 60 * 60
 BEAT_MAX_INTERVAL_SECONDS = 5
 #: Six missed ticks: how long a schedule stands still after its beat was killed without a goodbye.
@@ -31,7 +33,9 @@ BEAT_LOCK_SECONDS = 30
 REDIS_CONNECT_TIMEOUT_SECONDS = 5
 REDIS_TIMEOUT_SECONDS = 30
 
-_BROKER_SCHEMES = ("amqp", "amqps", "pyamqp")
+DEFAULT_DELIVERY_LIMIT = 5
+MAX_DELIVERY_LIMIT = 1_000_000
+DEAD_SUFFIXES = (rabbitmq.DEAD_SUFFIX, redis.DEAD_SUFFIX, sqs.DEAD_SUFFIX)
 _RESULT_SCHEMES = ("redis", "rediss")
 
 #: Celery's defaults suit a laptop; these suit pods that come and go. `config` overrides each.
@@ -42,13 +46,8 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
         "task_track_started": True,
-        # Only these avoid workers that block on a countdown: quorum queues AND topic exchanges.
-        "task_default_queue_type": "quorum",
-        "task_default_exchange_type": "topic",
-        "task_create_missing_queue_type": "quorum",
-        "task_create_missing_queue_exchange_type": "topic",
-        # A publish counts once the broker has it on disk.
-        "broker_transport_options": {"confirm_publish": True},
+        # What cannot be read or is rejected goes to the dead letters, with its reason.
+        "worker_consumer": "celery_runtime.deadletter.worker:Consumer",
         # Task events share a connection that Celery 5.7's main loop drains. Under gevent with
         # publisher confirms the loop can eat the confirm that an event waits for: a deadlock.
         "worker_send_task_events": False,
@@ -80,16 +79,6 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Broker:
-    """Where messages go; the host is empty when a whole URL is mounted."""
-
-    kind: str
-    host: str
-    port: int
-    vhost: str
-
-
-@dataclass(frozen=True)
 class ResultBackend:
     """Where results go; the host is empty when a whole URL is mounted."""
 
@@ -114,30 +103,15 @@ class Periodic:
 class Settings:
     """A settings.json that has passed every check."""
 
-    broker: Broker
+    broker: brokers.Broker
     result_backend: ResultBackend
     default_queue: str
     delivery_limits: Mapping[str, int]
+    #: The longest task of all workers on this broker.
+    max_task_seconds: int | None
     schedule: Mapping[str, Periodic]
     beat_key_prefix: str
     config: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """The secret files of one service; an absent file is None, never empty."""
-
-    username: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    url: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class Secrets:
-    """The credentials of everything that Celery connects to."""
-
-    broker: Credentials
-    results: Credentials
 
 
 def directory() -> Path:
@@ -147,38 +121,42 @@ def directory() -> Path:
 
 def load(mounted: Path) -> dict[str, Any] | None:
     """The Celery configuration that is mounted here, or None when there is no settings.json."""
-    text = _read(mounted / "settings.json")
+    text = read_text(mounted / "settings.json")
     if text is None:
         return None
     try:
         document = json.loads(text)
     except ValueError as error:
         raise SettingsError(f"settings.json is not JSON: {error}.") from error
-    return celery_configuration(parse(document), read_secrets(mounted))
-
-
-def read_secrets(mounted: Path) -> Secrets:
-    """The secret files below broker/ and results/."""
-    return Secrets(_credentials(mounted / "broker"), _credentials(mounted / "results"))
+    return celery_configuration(parse(document), read(mounted))
 
 
 def parse(document: object) -> Settings:
     """The checked settings; an error names the path of what is wrong and the mend."""
     root = Table(
         document,
-        known=("broker", "resultBackend", "defaultQueue", "queues", "beat", "config"),
+        known=(
+            "broker",
+            "resultBackend",
+            "defaultQueue",
+            "queues",
+            "maxTaskSeconds",
+            "beat",
+            "config",
+        ),
     )
     limits = _delivery_limits(root)
     beat = root.table("beat", known=("schedule", "keyPrefix"))
     default_queue = root.required("defaultQueue", str)
     _known_queue(default_queue, limits, "defaultQueue")
     return Settings(
-        broker=_broker(root.table("broker", known=("kind", "host", "port", "vhost"))),
+        broker=brokers.parse(root),
         result_backend=_result_backend(
             root.table("resultBackend", known=("kind", "host", "port", "database"))
         ),
         default_queue=default_queue,
         delivery_limits=limits,
+        max_task_seconds=_max_task_seconds(root),
         schedule=_schedule(beat.table("schedule"), limits),
         beat_key_prefix=beat.optional("keyPrefix", str, ""),
         config=_config(root, limits),
@@ -188,29 +166,31 @@ def parse(document: object) -> Settings:
 def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     """Celery's configuration: shipped, then derived from the settings, then `config`."""
     results = _results_url(settings.result_backend, secrets.results)
+    derived = settings.broker.configuration(
+        secrets.broker,
+        delivery_limits=settings.delivery_limits,
+        max_task_seconds=settings.max_task_seconds,
+    )
     return {
         **SHIPPED,
-        "broker_url": _broker_url(settings.broker, secrets.broker),
+        "broker_url": settings.broker.url(secrets.broker),
+        **derived,
         "result_backend": results,
         "redbeat_redis_url": results,
         "task_default_queue": settings.default_queue,
         "task_queues": [
-            queues.task_queue(name, delivery_limit=limit)
+            settings.broker.queue(name, delivery_limit=limit)
             for name, limit in settings.delivery_limits.items()
         ],
         "beat_schedule": {name: _entry(entry) for name, entry in settings.schedule.items()},
         **({"redbeat_key_prefix": settings.beat_key_prefix} if settings.beat_key_prefix else {}),
-        **settings.config,
+        **_merged(settings.config, derived),
     }
 
 
-def _broker(table: Table) -> Broker:
-    return Broker(
-        kind=table.choice("kind", "rabbitmq"),
-        host=table.optional("host", str, ""),
-        port=table.integer("port", 5672, least=1, most=65535),
-        vhost=table.optional("vhost", str, "/"),
-    )
+def _merged(config: Mapping[str, Any], derived: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user states; an option of the broker's transport leaves the other options alone."""
+    return {**config, OPTIONS: {**derived[OPTIONS], **config.get(OPTIONS, {})}}
 
 
 def _result_backend(table: Table) -> ResultBackend:
@@ -232,14 +212,12 @@ def _delivery_limits(root: Table) -> dict[str, int]:
 
 
 def _delivery_limit(table: Table, name: str) -> int:
-    if not name or name.endswith(queues.DEAD_SUFFIX) or name == queues.DEAD_LETTER_EXCHANGE:
+    if not name or name.endswith(DEAD_SUFFIXES) or name == rabbitmq.DEAD_LETTER_EXCHANGE:
         raise refuse(
             table.path(name), "is a name that dead lettering uses. Choose another for the queue."
         )
     queue = table.table(name, known=("deliveryLimit",))
-    return queue.integer(
-        "deliveryLimit", queues.DEFAULT_DELIVERY_LIMIT, least=1, most=queues.MAX_DELIVERY_LIMIT
-    )
+    return queue.integer("deliveryLimit", DEFAULT_DELIVERY_LIMIT, least=1, most=MAX_DELIVERY_LIMIT)
 
 
 def _schedule(table: Table, known_queues: Mapping[str, int]) -> dict[str, Periodic]:
@@ -324,70 +302,14 @@ def _entry(entry: Periodic) -> dict[str, Any]:
     }
 
 
-def _broker_url(broker: Broker, credentials: Credentials) -> str:
-    if credentials.url is not None:
-        return _checked_url(credentials.url, "broker/url", _BROKER_SCHEMES)
-    username = _mounted(credentials.username, "broker/username")
-    password = _mounted(credentials.password, "broker/password")
-    address = _address(broker.host, broker.port, "broker")
-    return f"amqp://{_encoded(username)}:{_encoded(password)}@{address}/{_encoded(broker.vhost)}"
+def _max_task_seconds(root: Table) -> int | None:
+    key = "maxTaskSeconds"
+    return root.integer(key, 1, least=1, most=2**31 - 1) if key in root else None
 
 
 def _results_url(results: ResultBackend, credentials: Credentials) -> str:
-    if credentials.url is not None:
-        return _checked_url(credentials.url, "results/url", _RESULT_SCHEMES)
-    username = _encoded(credentials.username or "")
-    password = _encoded(_mounted(credentials.password, "results/password"))
-    address = _address(results.host, results.port, "resultBackend")
-    return f"redis://{username}:{password}@{address}/{results.database}"
-
-
-def _checked_url(url: str, name: str, schemes: tuple[str, ...]) -> str:
-    # Never the URL itself: it carries the password.
-    if urlsplit(url).scheme not in schemes:
-        raise SettingsError(
-            f"The secret {name} must be a URL that begins with "
-            f"{' or '.join(f'{scheme}://' for scheme in schemes)}."
-        )
-    return url
-
-
-def _address(host: str, port: int, path: str) -> str:
-    if not host:
-        raise refuse(f"{path}.host", "is missing. Set it, or mount a whole URL as a secret.")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _encoded(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _mounted(value: str | None, name: str) -> str:
-    if value is None:
-        raise SettingsError(f"The secret {name} is not mounted. Mount it, or the whole URL.")
-    return value
-
-
-def _credentials(folder: Path) -> Credentials:
-    return Credentials(**{name: _secret(folder / name) for name in ("username", "password", "url")})
-
-
-def _secret(file: Path) -> str | None:
-    text = _read(file)
-    # Secrets made with `echo` end in a newline that nobody typed.
-    value = None if text is None else text.rstrip("\r\n")
-    if value == "":
-        raise SettingsError(f"The secret {file} is empty. Give it a value, or do not mount it.")
-    return value
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{file} cannot be read: {error}. It must be a text file that uid {os.getuid()} may "
-            "read: check the volume's items, defaultMode and fsGroup."
-        ) from error
+    if whole := credentials.whole_url(*_RESULT_SCHEMES):
+        return whole
+    user = f"{encoded(credentials.username or '')}:{credentials.required_password()}"
+    where = address(results.host, results.port, "resultBackend")
+    return f"redis://{user}@{where}/{results.database}"

@@ -5,17 +5,19 @@ import re
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
-from celery import Celery, Task
+from celery import Task
 from celery._state import get_current_task
-from celery.app.task import Task as PlainTask
 from celery.worker import request
 from kombu.transport.native_delayed_delivery import (
     CELERY_DELAYED_DELIVERY_EXCHANGE,
     MAX_NUMBER_OF_BITS_TO_USE,
 )
+
+if TYPE_CHECKING:
+    from billiard.einfo import ExceptionInfo
 
 Fields = dict[str, Any]
 
@@ -44,22 +46,17 @@ class Request(request.Request):  # type: ignore[misc]  # celery has no types
         super().__init__(*arguments, **options)
         _received[self.id] = self
 
-    def on_failure(self, *arguments: object, **options: object) -> None:
+    def on_failure(self, exc_info: "ExceptionInfo", **options: Any) -> None:  # noqa: ANN401
+        """Let the lines about the failure name the task."""
         token = _failing.set(self)
         try:
-            super().on_failure(*arguments, **options)
+            super().on_failure(exc_info, **options)
         finally:
             _failing.reset(token)
 
 
 _received: WeakValueDictionary[str, Request] = WeakValueDictionary()
 _failing: ContextVar[Request | None] = ContextVar("_failing", default=None)
-
-
-def install(app: Celery) -> None:
-    """Let the app's worker make such requests, unless the app has a kind of its own."""
-    if app.Task.Request == PlainTask.Request:
-        app.Task.Request = f"{__name__}:Request"
 
 
 def remember_start(task: Task, **_: object) -> None:

@@ -1,0 +1,124 @@
+"""Redis and Valkey: lists for queues, and messages that come back after a visibility timeout."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from celery.app.amqp import Exchange, Queue
+
+from celery_runtime import visibility
+from celery_runtime.credentials import Credentials, address, encoded
+from celery_runtime.document import Table, refuse
+from celery_runtime.queues import TaskQueue
+
+DEAD_SUFFIX = ".dead"
+SCHEMES = ("redis", "rediss", "sentinel")
+CONNECT_TIMEOUT_SECONDS = 5
+TIMEOUT_SECONDS = 30
+SWEEP_LOCK_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """The sentinels that know which Redis is the master."""
+
+    master: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Redis:
+    """A Redis or Valkey; the host is empty when a whole URL is mounted, or behind sentinels."""
+
+    host: str
+    port: int
+    database: int
+    tls: bool
+    key_prefix: str
+    visibility_timeout_seconds: int | None
+    sentinel: Sentinel | None
+
+    def url(self, credentials: Credentials) -> str:
+        """The mounted URL, or one made of the parts."""
+        if whole := credentials.whole_url(*SCHEMES):
+            return whole
+        user = f"{encoded(credentials.username or '')}:{credentials.required_password()}"
+        if self.sentinel:
+            return ";".join(
+                f"sentinel://{user}@{host}/{self.database}" for host in self.sentinel.hosts
+            )
+        where = address(self.host, self.port, "broker")
+        return f"{'rediss' if self.tls else 'redis'}://{user}@{where}/{self.database}"
+
+    def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:  # noqa: ARG002 # see configuration
+        """A list of its own, which the default exchange finds without asking Redis."""
+        return TaskQueue(
+            name,
+            exchange=Exchange(""),
+            routing_key=name,
+            dead_letters=Queue(
+                name + DEAD_SUFFIX, exchange=Exchange(""), routing_key=name + DEAD_SUFFIX
+            ),
+        )
+
+    def configuration(
+        self,
+        credentials: Credentials,
+        *,
+        delivery_limits: Mapping[str, int],
+        max_task_seconds: int | None,
+    ) -> dict[str, Any]:
+        """A visibility timeout above the longest task, timeouts on sockets, bounded redelivery."""
+        return {
+            "broker_transport_options": {
+                "visibility_timeout": self.visibility_timeout_seconds
+                or visibility.timeout_seconds(max_task_seconds),
+                # The lock of a worker that was killed while it put messages back.
+                "unacked_mutex_expire": SWEEP_LOCK_SECONDS,
+                "socket_keepalive": True,
+                "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "socket_timeout": TIMEOUT_SECONDS,
+                "global_keyprefix": self.key_prefix,
+                "dead_letters": {
+                    name: {"queue": name + DEAD_SUFFIX, "limit": limit}
+                    for name, limit in delivery_limits.items()
+                },
+                **({"master_name": self.sentinel.master} if self.sentinel else {}),
+            },
+            # A busy worker leaves to others what it cannot start yet.
+            "worker_disable_prefetch": True,
+            **({"broker_use_ssl": tls_options(credentials)} if self.tls else {}),
+        }
+
+
+def tls_options(credentials: Credentials) -> dict[str, Any]:
+    """Verify the server, by the mounted authority if there is one."""
+    ca_file = credentials.ca_file
+    return {
+        "ssl_cert_reqs": ssl.CERT_REQUIRED,
+        **({"ssl_ca_certs": str(ca_file)} if ca_file else {}),
+    }
+
+
+def parse(root: Table) -> Redis:
+    """The broker section when its kind is redis."""
+    keys = ("host", "port", "database", "tls", "keyPrefix", "visibilityTimeoutSeconds", "sentinel")
+    table = root.table("broker", known=("kind", *keys))
+    return Redis(
+        host=table.optional("host", str, ""),
+        port=table.integer("port", 6379, least=1, most=65535),
+        database=table.integer("database", 0, least=0, most=2**31 - 1),
+        tls=table.flag("tls"),
+        key_prefix=table.optional("keyPrefix", str, ""),
+        visibility_timeout_seconds=visibility.parse(table, most=2**31 - 1),
+        sentinel=_sentinel(table) if "sentinel" in table else None,
+    )
+
+
+def _sentinel(table: Table) -> Sentinel:
+    sentinel = table.table("sentinel", known=("master", "hosts"))
+    hosts = sentinel.required("hosts", list)
+    if not hosts or not all(isinstance(host, str) for host in hosts):
+        raise refuse(sentinel.path("hosts"), 'must list host:port, as in ["sentinel-0:26379"].')
+    return Sentinel(sentinel.required("master", str), tuple(hosts))

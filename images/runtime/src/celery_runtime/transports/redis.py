@@ -1,0 +1,96 @@
+"""Redis and Valkey: a counted, bounded redelivery, which ends in the dead-letter queue."""
+
+from time import time
+from typing import Any
+
+from kombu.transport import redis
+from redis.client import Pipeline
+
+from celery_runtime import visibility
+from celery_runtime.deadletter import record
+
+#: How often a message was delivered and came back; RabbitMQ's quorum queues use the name too.
+DELIVERY_COUNT = "x-delivery-count"
+#: How long an abandoned message may wait on top of its timeout.
+SWEEP_SECONDS = 10
+
+
+class QoS(redis.QoS):
+    """Tells a worker that gives back what it holds from one that was lost."""
+
+    def restore_unacked(self, client: object = None) -> None:
+        """Give everything back, at the end of a worker: no delivery that failed."""
+        self.channel.counts_deliveries = False
+        try:
+            super().restore_unacked(client)
+        finally:
+            self.channel.counts_deliveries = True
+
+
+class BoundedRedelivery:
+    """A channel on which a message that comes back too often dies."""
+
+    QoS = QoS
+    counts_deliveries = True
+    dead_letters: dict[str, dict[str, Any]] = {}  # noqa: RUF012 # set from the transport options
+
+    @property
+    def tend_interval_seconds(self) -> float:
+        """How often `tend` has to be called."""
+        renewal = visibility.renewal_interval_seconds(self.visibility_timeout)  # type: ignore[attr-defined]
+        return min(renewal, SWEEP_SECONDS)
+
+    def tend(self) -> None:
+        """Start the timeout of every held message anew, and put back what has run out."""
+        held = {tag: time() for tag in list(self.qos._delivered)}  # type: ignore[attr-defined]
+        if held:
+            with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+                # XX: a message that was acknowledged meanwhile does not come back.
+                client.zadd(self.unacked_index_key, held, xx=True)  # type: ignore[attr-defined]
+        self.qos.restore_visible(num=self.unacked_restore_limit, interval=1)  # type: ignore[attr-defined]
+
+    def _do_restore_message(
+        self,
+        payload: dict[str, Any],
+        exchange: str,
+        routing_key: str,
+        pipe: Pipeline,
+        leftmost: bool = False,
+    ) -> None:
+        limit = self.dead_letters.get(routing_key)
+        if limit is None or not self.counts_deliveries:
+            super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)  # type: ignore[misc]
+            return
+        headers = payload.get("headers") or {}
+        headers[DELIVERY_COUNT] = deliveries = headers.get(DELIVERY_COUNT, 0) + 1
+        payload["headers"] = headers
+        if deliveries > limit["limit"]:
+            died = record.death(reason=record.DELIVERY_LIMIT, queue=routing_key)
+            payload["headers"] = record.with_death(headers, died)
+            exchange, routing_key = "", limit["queue"]
+            payload["properties"]["delivery_info"] = {"exchange": "", "routing_key": routing_key}
+        super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)  # type: ignore[misc]
+
+
+class Channel(BoundedRedelivery, redis.Channel):
+    """A channel to one Redis."""
+
+    from_transport_options = (*redis.Channel.from_transport_options, "dead_letters")  # type: ignore[assignment]
+
+
+class SentinelChannel(BoundedRedelivery, redis.SentinelChannel):
+    """A channel to the master that the sentinels name."""
+
+    from_transport_options = (*redis.SentinelChannel.from_transport_options, "dead_letters")  # type: ignore[assignment]
+
+
+class Transport(redis.Transport):
+    """kombu's, with these channels."""
+
+    Channel = Channel
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """kombu's, with these channels."""
+
+    Channel = SentinelChannel

@@ -1,0 +1,76 @@
+"""Amazon SQS: queues with a redrive policy, and messages held while their worker lives."""
+
+import json
+from typing import Any
+
+from kombu.transport import SQS
+
+from celery_runtime import visibility
+
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
+BATCH = 10
+
+
+class Channel(SQS.Channel):
+    """A channel whose queues have dead-letter queues."""
+
+    _empty_polls = 0
+
+    @property
+    def tend_interval_seconds(self) -> float:
+        """How often `tend` has to be called."""
+        return visibility.renewal_interval_seconds(self.visibility_timeout)
+
+    def tend(self) -> None:
+        """Start the visibility timeout of every held message anew."""
+        for queue_url, receipts in self._held().items():
+            for first in range(0, len(receipts), BATCH):
+                self._renew(queue_url, receipts[first : first + BATCH])
+
+    def _get_bulk(self, queue: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
+        """Fetch from one queue: the way of gevent, which asks one queue after the other.
+
+        Only when all of them were empty is it worth while to wait for messages in one.
+        """
+        quiet = self._empty_polls >= len(self._active_queues)
+        self.wait_time_seconds = self.transport_options["wait_time_seconds"] if quiet else 0
+        self._empty_polls += 1
+        super()._get_bulk(queue, *arguments, **options)
+        self._empty_polls = 0
+
+    def _held(self) -> dict[str, list[str]]:
+        held: dict[str, list[str]] = {}
+        for receipt, message in list(self.qos._delivered.items()):
+            if receipt not in self.qos._dirty:
+                held.setdefault(message.delivery_info["sqs_queue"], []).append(receipt)
+        return held
+
+    def _renew(self, queue_url: str, receipts: list[str]) -> None:
+        entries = [
+            {"Id": str(at), "ReceiptHandle": receipt, "VisibilityTimeout": self.visibility_timeout}
+            for at, receipt in enumerate(receipts)
+        ]
+        self.sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+
+    def _create_queue(self, queue_name: str, attributes: dict[str, str]) -> dict[str, Any]:
+        for name, dead in self.transport_options.get("dead_letters", {}).items():
+            if self.canonical_queue_name(name) == queue_name:
+                attributes |= {"RedrivePolicy": self._redrive_policy(dead)}
+        created: dict[str, Any] = super()._create_queue(queue_name, attributes)
+        return created
+
+    def _redrive_policy(self, dead: dict[str, Any]) -> str:
+        url = self._new_queue(dead["queue"])
+        asked = self.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        # A receive is one more than a return: the other brokers count what came back.
+        policy = {
+            "deadLetterTargetArn": asked["Attributes"]["QueueArn"],
+            "maxReceiveCount": dead["limit"] + 1,
+        }
+        return json.dumps(policy)
+
+
+class Transport(SQS.Transport):
+    """kombu's, with these channels."""
+
+    Channel = Channel

@@ -1,0 +1,152 @@
+"""The same suite on every broker: RabbitMQ, Redis, Valkey and Amazon SQS as moto serves it."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+from redis import Redis
+
+from celery_runtime import configure
+from tests.runtime.brokers import servers
+from tests.runtime.conftest import Mounted, Service, Start, wait_until
+
+LIMIT = 2
+#: Short, so that what a killed worker held comes back within a test.
+VISIBILITY_SECONDS = 4
+
+SERVERS: dict[str, Callable[[pytest.TempPathFactory], servers.Server]] = {
+    "rabbitmq": lambda folders: servers.rabbitmq(folders.mktemp("rabbitmq")),
+    "redis": lambda _: servers.redis("redis:8", "redis-server"),
+    "valkey": lambda _: servers.redis("valkey/valkey:8", "valkey-server"),
+    "sqs": lambda folders: servers.sqs(folders.mktemp("sqs")),
+}
+
+
+class Servers:
+    """Starts each broker when a test first asks for it."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._running: dict[str, servers.Server] = {}
+
+    def __getitem__(self, name: str) -> servers.Server:
+        if name not in self._running:
+            self._running[name] = SERVERS[name](self._folders)
+        return self._running[name]
+
+    def remove(self) -> None:
+        for server in self._running.values():
+            server.remove()
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """The brokers of this test process, each started at its first use."""
+    started = Servers(tmp_path_factory)
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def rabbitmq(running: Servers, mounted: Mounted) -> servers.Container:
+    """RabbitMQ, and the mounted settings that lead to it."""
+    server = running["rabbitmq"]
+    assert isinstance(server, servers.Container)
+    point(mounted, server)
+    return server
+
+
+def point(mounted: Mounted, server: servers.Server) -> None:
+    """Let the mounted settings lead to a server."""
+    mounted.settings["broker"] = dict(server.settings)
+    for file in (mounted.path / "broker").iterdir():
+        file.unlink()
+    for name, value in server.secrets.items():
+        mounted.secret(name, value)
+    mounted.write()
+
+
+@dataclass
+class Shop:
+    """An application on one broker: its settings, workers, producer and ledger."""
+
+    broker: str
+    server: servers.Server
+    mounted: Path
+    app: Celery
+    ledger: Redis
+    start: Callable[..., Service]
+
+    def send(self, task: str, *args: object, **options: Any) -> AsyncResult:  # noqa: ANN401
+        """Send a task of the application by the end of its name."""
+        return self.app.send_task(f"shop.{task}", args, **options)
+
+    def runs(self, result: AsyncResult) -> int:
+        """How often a task was started."""
+        return int(self.ledger.get(f"runs:{result.id}") or 0)
+
+    def wait_for_runs(self, result: AsyncResult, runs: int, *, seconds: float = 30) -> None:
+        wait_until(lambda: self.runs(result) >= runs, f"{runs} runs", seconds=seconds)
+
+
+BROKERS = [
+    pytest.param(name, marks=pytest.mark.xdist_group("redis" if name == "valkey" else name))
+    for name in SERVERS
+]
+
+
+@pytest.fixture(params=BROKERS)
+def broker(request: pytest.FixtureRequest) -> str:
+    """Each broker in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def shop(
+    broker: str,
+    running: Servers,
+    mounted: Mounted,
+    redis_url: str,
+    celery: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Shop]:
+    """The application on that broker, with queues that no other test uses."""
+    server = running[broker]
+    mark = os.urandom(4).hex()
+    queue, email = f"default-{mark}", f"email-{mark}"
+    mounted.settings["queues"] = {name: {"deliveryLimit": LIMIT} for name in (queue, email)}
+    mounted.settings["defaultQueue"] = queue
+    mounted.secret("results/url", f"{redis_url}/0")
+    point(mounted, server)
+    if broker != "rabbitmq":
+        mounted.settings["broker"]["visibilityTimeoutSeconds"] = VISIBILITY_SECONDS
+        mounted.write()
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
+    app = Celery("producer")
+    configure(app)
+    ledger = Redis.from_url(f"{redis_url}/5")
+
+    def start(pool: str, *arguments: str, concurrency: int = 2, **more: str) -> Service:
+        return celery(
+            "worker",
+            f"--hostname={os.urandom(2).hex()}@%h",
+            f"--pool={pool}",
+            f"--concurrency={concurrency}",
+            f"--queues={queue},{email}",
+            "--loglevel=info",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            *arguments,
+            app="shopapp:app",
+            LEDGER_URL=f"{redis_url}/5",
+            **more,
+        )
+
+    yield Shop(broker, server, mounted.path, app, ledger, start)
+    app.close()
