@@ -137,6 +137,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "beat.replicas: exactly one beat runs; with two, every schedule would fire twice. Remove "
         "the key.",
     ),
+    ({"beat": {"store": "file"}}, "at '/beat/store': value must be one of 'redis', 'volume'"),
+    (
+        {"beat": {"volume": {"size": "1Gi"}}},
+        "beat.volume.size: has no effect while beat.store is redis. Remove it, or set beat.store "
+        "to volume.",
+    ),
+    (
+        {"beat": {"store": "volume", "volume": {"size": "1"}}},
+        "at '/beat/volume/size': '1' does not",
+    ),
+    (
+        {"beat": {"store": "volume"}, "config": {"redbeat_lock_timeout": 60}},
+        "config.redbeat_lock_timeout: has no effect while beat.store is volume. Remove it, or set "
+        "beat.store to redis.",
+    ),
     ({"beat": {"schedule": {"a": {"every": 5}}}}, "beat.schedule.a.task: missing. Name the task"),
     (
         {"beat": {"schedule": {"a": {"task": "t"}}}},

@@ -16,6 +16,7 @@ def test_only_what_the_user_set_is_passed_on(helm: "Helm", minimal: "Values") ->
         "resultBackend": {"kind": "redis", "host": "jobs-redis", "port": 6379, "database": 0},
         "defaultQueue": "default",
         "queues": {"default": {}, "email": {}, "thumbnails": {}},
+        "beat": {"keyPrefix": "redbeat:celery-demo/jobs:"},
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,24 @@ class Service:
             time.sleep(0.1)
         pytest.fail(f"no line with {fields}:\n{self.log.read_text()}")
 
+    def page(self, name: str) -> str:
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+            connection.request("GET", f"/{name}")
+            return connection.getresponse().read().decode()
+
+    def sends(self) -> list[tuple[datetime, str]]:
+        """When beat has sent which entry, or tried to."""
+        due = re.compile(r"Scheduler: Sending due task (\S+) .*")
+        lines = [(line["time"], due.fullmatch(line["message"])) for line in self.lines()]
+        return [(datetime.fromisoformat(at), found[1]) for at, found in lines if found]
+
+    def wait_for_sends(self, number: int) -> None:
+        """Until beat has sent, or tried to, so many times."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while len(self.sends()) < number:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -144,6 +164,14 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test, not started."""
+    server = RedisServer(tmp_path)
+    yield server
     server.stop()
 
 
@@ -227,7 +255,7 @@ def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
 def worker(celery: Start) -> Start:
     """Starts a worker with the command line of the chart."""
 
-    def start(pool: str, *, queues: str = "default,email", **more: str) -> Service:
+    def start(pool: str, *options: str, queues: str = "default,email", **more: str) -> Service:
         return celery(
             "worker",
             "--hostname=io@%h",
@@ -238,6 +266,7 @@ def worker(celery: Start) -> Start:
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
+            *options,
             CELERY_WORKER_GROUP="io",
             **more,
         )
@@ -261,4 +290,9 @@ def shared(worker: Start, effects: Effects) -> Start:
 @pytest.fixture
 def beat(celery: Start) -> Start:
     """Starts beat with the command line of the chart."""
-    return lambda: celery("beat", "--loglevel=info", "--scheduler=celery_runtime.beat:Scheduler")
+
+    def start(*options: str, scheduler: str = "Scheduler") -> Service:
+        name = f"--scheduler=celery_runtime.beat:{scheduler}"
+        return celery("beat", "--loglevel=info", name, *options)
+
+    return start

@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 20
 
 
 class RedisServer:
-    """redis-server without persistence."""
+    """redis-server, which keeps what it was told over a stop."""
 
     def __init__(self, directory: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -31,6 +31,7 @@ class RedisServer:
                 "redis-server is missing: apt-get install --no-install-recommends redis-server"
             )
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        options += ["--appendonly", "yes", "--appendfsync", "no"]
         self._process = subprocess.Popen(
             [binary, *options, "--dir", str(self._directory)], stdout=subprocess.DEVNULL
         )
@@ -41,6 +42,10 @@ class RedisServer:
             self._process.terminate()
             self._process.wait(timeout=DEADLINE_SECONDS)
             self._process = None
+
+    def length(self, key: str) -> int:
+        with closing(Redis.from_url(self.url)) as client:
+            return int(client.llen(key))
 
     def _wait(self) -> None:
         deadline = time.monotonic() + DEADLINE_SECONDS

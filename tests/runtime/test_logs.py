@@ -7,9 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 
 from celery_runtime import logs
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+OWN = ("the app's own", None)
 
 
 def logged(
@@ -76,6 +79,80 @@ def test_a_record_of_the_app_carries_the_task_that_runs() -> None:
     task.apply(task_id="1-2")
     assert (seen[0]["task_id"], seen[0]["task_name"]) == ("1-2", "t")
     assert "task_id" not in logged("outside")
+
+
+def in_task(**headers: object) -> dict[str, Any]:
+    """What a task whose message has these headers logs."""
+    app = Celery(set_as_current=False)
+    seen: list[dict[str, Any]] = []
+
+    @app.task(name="t", bind=True)
+    def task(self: Task) -> None:
+        self.request.update(headers)
+        seen.append(logged("inside", trace_id="the app's own"))
+
+    task.apply()
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "queue"),
+    [
+        ({"exchange": "email", "routing_key": "email"}, "email"),
+        ({"exchange": "", "routing_key": "a.b"}, "a.b"),
+        ({"exchange": "celery_delayed_delivery", "routing_key": "0." * 27 + "1.a.b"}, "a.b"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_queue_is_the_one_the_message_was_sent_to(
+    delivery: dict[str, Any] | None, queue: str | None
+) -> None:
+    line = in_task(delivery_info=delivery, retries=2)
+    assert (line.get("queue"), line["retries"]) == (queue, 2)
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace"),
+    [
+        ({"traceparent": f"00-{TRACE}-{SPAN}-01"}, (TRACE, SPAN)),
+        ({"traceparent": f"01-{TRACE}-{SPAN}-01-more"}, (TRACE, SPAN)),
+        ({"traceparent": f"00-{TRACE}-{SPAN}-00", "trace_id": "plain"}, (TRACE, SPAN)),
+        ({"trace_id": "plain"}, ("plain", None)),
+        ({"traceparent": f"ff-{TRACE}-{SPAN}-01"}, OWN),
+        ({"traceparent": f"00-{'0' * 32}-{SPAN}-01"}, OWN),
+        ({"traceparent": f"00-{TRACE}-{'0' * 16}-01"}, OWN),
+        ({"traceparent": 7, "trace_id": 7}, OWN),
+    ],
+)
+def test_the_trace_is_that_of_the_message(
+    headers: dict[str, object], trace: tuple[str | None, str | None]
+) -> None:
+    line = in_task(**headers)
+    assert (line.get("trace_id"), line.get("span_id")) == trace
+
+
+def test_what_one_print_writes_in_pieces_is_one_record(caplog: pytest.LogCaptureFixture) -> None:
+    stream = logs.Printed()
+    print("a", 1, file=stream)
+    print("b\nc", file=stream)
+    print("d", end="", file=stream)
+    assert caplog.messages == ["a 1", "b\nc"]
+    stream.finish()
+    assert caplog.messages == ["a 1", "b\nc", "d"]
+
+
+def test_a_log_that_cannot_be_written_is_not_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = logs.Printed()
+    written: list[object] = []
+
+    def fail(*arguments: object) -> None:
+        written.append(arguments[-1])
+        print("cannot write", file=stream)
+
+    monkeypatch.setattr(stream.logger, "log", fail)
+    print("a", file=stream)
+    assert written == ["a"]
 
 
 def test_console_handlers_of_the_app_give_way_and_others_stay(

@@ -91,7 +91,14 @@ def test_what_is_shipped_is_for_pods_that_come_and_go(document: dict[str, Any]) 
     assert expected.items() <= configuration(document).items()
 
 
+def test_beat_s_keys_in_redis_begin_as_the_chart_says(document: dict[str, Any]) -> None:
+    assert "redbeat_key_prefix" not in configuration(document)
+    changed(document, "beat/keyPrefix", "redbeat:ns/jobs:")
+    assert configuration(document)["redbeat_key_prefix"] == "redbeat:ns/jobs:"
+
+
 def test_config_has_the_last_word(document: dict[str, Any]) -> None:
+    changed(document, "beat/keyPrefix", "redbeat:ns/jobs:")
     changed(document, "config", {"task_acks_late": False, "redbeat_key_prefix": "shop:"})
     result = configuration(document)
     assert result["task_acks_late"] is False
@@ -122,6 +129,7 @@ def test_the_app_gets_its_own_copy_of_the_document_it_was_given(document: dict[s
         ("queues/email", {"deliveryLimit": 0}, "queues.email.deliveryLimit must be from 1 to"),
         ("queues/x.dead", {}, "queues.x.dead is a name that dead lettering uses."),
         ("defaultQueue", "defualt", "defaultQueue names the queue 'defualt', which is not"),
+        ("beat/keyPrefix", 5, "beat.keyPrefix must be a string, not a whole number."),
         ("beat/schedule/a", {"every": 1}, "beat.schedule.a.task is missing."),
         ("beat/schedule/a", {"task": "t"}, "beat.schedule.a.every or cron must be set"),
         (

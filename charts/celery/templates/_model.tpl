@@ -81,7 +81,13 @@ null is left out. Unchecked: celery.workers is the one to use.
   "resultBackend" (include "celery.resultsEndpoint" . | fromJson)
   "defaultQueue" .Values.defaultQueue
   "queues" $queues -}}
-{{- with include "celery.schedule" . | fromJson }}{{ $_ := set $settings "beat" (dict "schedule" .) }}{{ end -}}
+{{- if .Values.beat.enabled -}}
+{{- $beat := dict -}}
+{{- with include "celery.schedule" . | fromJson }}{{ $_ := set $beat "schedule" . }}{{ end -}}
+{{- /* Of its own even where releases of several namespaces share one Redis database. */ -}}
+{{- if eq .Values.beat.store "redis" }}{{ $_ := set $beat "keyPrefix" (printf "redbeat:%s/%s:" .Release.Namespace (include "celery.fullname" .)) }}{{ end -}}
+{{- with $beat }}{{ $_ := set $settings "beat" . }}{{ end -}}
+{{- end -}}
 {{- with .Values.config }}{{ $_ := set $settings "config" . }}{{ end -}}
 {{- $settings | toPrettyJson -}}
 {{- end -}}

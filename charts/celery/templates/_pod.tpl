@@ -1,6 +1,7 @@
 {{/*
 The parts of a pod that all Celery processes share. Each takes a dict: root, component, group (for
-workers), and process: the worker or beat whose resources, env and placement apply.
+workers), claim (for beat on a volume), and process: the worker or beat whose resources, env and
+placement apply.
 */}}
 
 {{- define "celery.podSpec" -}}
@@ -15,6 +16,10 @@ volumes:
   - {{ include "celery.runtimeVolume" .root | nindent 4 | trim }}
   - name: tmp
     emptyDir: {}
+{{- with .claim }}
+  - name: schedule
+    persistentVolumeClaim: {claimName: {{ . }}}
+{{- end }}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" }}
 {{- with get $.process $key }}
 {{ $key }}: {{- toYaml . | nindent 2 }}
@@ -48,6 +53,9 @@ resources: {{- toYaml . | nindent 2 }}
 volumeMounts:
   - {name: celery-runtime, mountPath: /etc/celery-runtime, readOnly: true}
   - {name: tmp, mountPath: /tmp}
+{{- with .claim }}
+  - {name: schedule, mountPath: /var/lib/celery-beat}
+{{- end }}
 {{- end -}}
 
 {{/*

@@ -66,6 +66,19 @@ beat.replicas: exactly one beat runs; with two, every schedule would fire twice.
 {{- if and $schedule (not .Values.beat.enabled) }}
 beat.schedule: has entries, but beat.enabled is false and nothing would send them. Set beat.enabled to true, or remove the entries.
 {{- end }}
+{{- if eq .Values.beat.store "redis" }}
+{{- range $key, $value := .Values.beat.volume }}
+{{- if $value }}
+beat.volume.{{ $key }}: has no effect while beat.store is redis. Remove it, or set beat.store to volume.
+{{- end }}
+{{- end }}
+{{- else }}
+{{- range $name, $_ := .Values.config }}
+{{- if hasPrefix "redbeat_" $name }}
+config.{{ $name }}: has no effect while beat.store is volume. Remove it, or set beat.store to redis.
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $name, $entry := $schedule }}
 {{- $key := printf "beat.schedule.%s" $name }}
 {{- if not $entry.task }}

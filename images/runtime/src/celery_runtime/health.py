@@ -6,9 +6,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps, signals
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clock",
     "ConsumerSigns",
+    "Page",
     "ProbeServer",
     "Probes",
     "Server",
@@ -52,12 +54,18 @@ MESSAGE_SIGNALS = (
 
 logger = logging.getLogger(__name__)
 
+#: A text that is made when it is asked for.
+Page = Callable[[], str]
+
 
 class Server:
-    """Answers GET /live and GET /ready in a daemon thread (under gevent: a greenlet)."""
+    """Answers GET /live, GET /ready and its pages in a daemon thread (under gevent: a greenlet)."""
 
-    def __init__(self, probes: Probes, *, port: int) -> None:
+    def __init__(
+        self, probes: Probes, *, port: int, pages: Mapping[str, Page] = MappingProxyType({})
+    ) -> None:
         self._probes = probes
+        self._pages = pages
         self._pid = os.getpid()
         self._socket = _listen(port)
 
@@ -86,7 +94,7 @@ class Server:
 
     def _answer(self, connection: socket.socket, address: object) -> None:
         with suppress(OSError), connection:
-            _Request(connection, address, self._probes)
+            _Request(connection, address, self._probes, self._pages)
 
     def _close_in_child(self, **_: object) -> None:
         if os.getpid() != self._pid:
@@ -98,11 +106,21 @@ class _Request(BaseHTTPRequestHandler):
     server_version = "celery-runtime"
     sys_version = ""
 
-    def __init__(self, connection: socket.socket, address: object, probes: Probes) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        address: object,
+        probes: Probes,
+        pages: Mapping[str, Page],
+    ) -> None:
+        self._pages = pages
         self._asked = {"/live": probes.live, "/ready": probes.ready}
         super().__init__(connection, address, None)  # type: ignore[arg-type]  # no server behind it
 
     def do_GET(self) -> None:
+        if page := self._pages.get(self.path):
+            self._write(200, "text/plain; version=0.0.4; charset=utf-8", page())
+            return
         ask = self._asked.get(self.path)
         if ask is None:
             self._send(404, {"ok": False, "reason": "ask for /live or /ready"})
@@ -114,9 +132,12 @@ class _Request(BaseHTTPRequestHandler):
         """A line for each probe would drown the rest."""
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
-        body = json.dumps(answer).encode() + b"\n"
+        self._write(status, "application/json", json.dumps(answer) + "\n")
+
+    def _write(self, status: int, kind: str, text: str) -> None:
+        body = text.encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -172,14 +193,15 @@ class ConsumerSigns(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ha
         consumer.controller.probes.disconnected()
 
 
-def serve(probes: Probes) -> Server:
-    """Answer probes from now on, on the port that the environment names.
+def serve(probes: Probes, *, pages: Mapping[str, Page] = MappingProxyType({})) -> Server:
+    """Answer probes and pages from now on, on the port that the environment names.
 
     Raises:
         PortTakenError: it cannot be listened on.
 
     """
-    server = Server(probes, port=int(os.environ.get(PORT_VARIABLE) or DEFAULT_PORT))
+    port = int(os.environ.get(PORT_VARIABLE) or DEFAULT_PORT)
+    server = Server(probes, port=port, pages=pages)
     server.start()
     return server
 

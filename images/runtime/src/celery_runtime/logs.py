@@ -1,20 +1,24 @@
 """One JSON object a line, for Celery's own records and the app's alike, on standard error."""
 
+import atexit
 import json
 import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery import Task, signals
-from celery._state import get_current_task
+from celery import signals
 from celery.utils.log import LoggingProxy, get_multiprocessing_logger
+from celery.worker import request
 from json_log_formatter import JSONFormatter
+
+from celery_runtime import credentials, masking, settings, task_fields
+from celery_runtime.errors import SettingsError
 
 if TYPE_CHECKING:
     from celery.apps.worker import Worker
@@ -25,10 +29,6 @@ GROUP_VARIABLE = "CELERY_WORKER_GROUP"
 
 logger = logging.getLogger(__name__)
 
-#: Celery's records about a task carry its id and name as their arguments.
-_TASK_LOGGERS = ("celery.app.trace", "celery.worker.strategy", "celery.worker.request")
-_FINISHED = "celery.app.trace"
-
 
 class Formatter(JSONFormatter):  # type: ignore[misc]  # without types
     """A record as one JSON object: what is always there first, then the record's own extras."""
@@ -36,6 +36,7 @@ class Formatter(JSONFormatter):  # type: ignore[misc]  # without types
     def __init__(self, **process: str) -> None:
         super().__init__()
         self.process = process
+        self.masker = masking.Masker()
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON, whatever is in it."""
@@ -44,11 +45,11 @@ class Formatter(JSONFormatter):  # type: ignore[misc]  # without types
             "level": record.levelname,
             "logger": record.name,
             "message": _message(record),
-            **_task_fields(record),
+            **task_fields.of(record),
             **self.process,
             **self._exception(record),
         }
-        return _line({**fields, **self._extras(record, fields)})
+        return self.masker.line(_line({**fields, **self._extras(record, fields)}))
 
     def _exception(self, record: logging.LogRecord) -> dict[str, str]:
         # A formatted text stays on the record for other handlers, as logging does it.
@@ -63,6 +64,37 @@ class Formatter(JSONFormatter):  # type: ignore[misc]  # without types
         return {key: value for key, value in extras if key not in fields and key not in hidden}
 
 
+class Printed(LoggingProxy):  # type: ignore[misc]  # celery has no types
+    """A stream whose text becomes records: one for each print, also for one of many pieces."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.getLogger("celery.redirected"), logging.WARNING)
+        self._local = threading.local()
+
+    def write(self, text: str) -> int:
+        """Keep the text until its line ends."""
+        self._local.text = getattr(self._local, "text", "") + text
+        if text.endswith("\n"):
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Log what is kept, unless this is the logging itself that cannot write."""
+        text = getattr(self._local, "text", "").rstrip("\n")
+        self._local.text = ""
+        if text and not getattr(self._local, "busy", False):
+            self._local.busy = True
+            try:
+                self.logger.log(self.loglevel, "%s", text)
+            finally:
+                self._local.busy = False
+
+    def finish(self) -> None:
+        """Log what is kept; the interpreter, which flushes last, finds nothing to flush."""
+        self.flush()
+        self.closed = True
+
+
 _formatter = Formatter()
 
 
@@ -73,13 +105,18 @@ def install() -> None:
     """
     if group := os.environ.get(GROUP_VARIABLE):
         _formatter.process["worker_group"] = group
+    # What is wrong with a secret is said by whoever uses it.
+    with suppress(SettingsError):
+        secrets = credentials.read(settings.directory())
+        _formatter.masker = masking.Masker(masking.passwords(secrets))
     _take_over_console()
     logging.captureWarnings(True)
     sys.excepthook = log_uncaught
+    sys.unraisablehook = _log_unraisable
     threading.excepthook = _log_thread
     signals.celeryd_init.connect(_remember_worker, weak=False)
     signals.setup_logging.connect(_set_up, weak=False)
-    signals.task_prerun.connect(_remember_start, weak=False)
+    signals.task_prerun.connect(task_fields.remember_start, weak=False)
 
 
 def redirect_output() -> None:
@@ -88,8 +125,11 @@ def redirect_output() -> None:
     `sys.__stdout__` too: Celery's signal handlers write plain text to its file descriptor, and to
     nothing when it has none.
     """
-    proxy = LoggingProxy(logging.getLogger("celery.redirected"), logging.WARNING)
-    sys.stdout = sys.stderr = sys.__stdout__ = proxy  # type: ignore[misc]
+    out, err = Printed(), Printed()
+    sys.stdout = sys.__stdout__ = out  # type: ignore[misc]
+    sys.stderr = err
+    atexit.register(out.finish)
+    atexit.register(err.finish)
 
 
 def exit_at_start(error: BaseException) -> NoReturn:
@@ -112,6 +152,11 @@ def _log_thread(uncaught: threading.ExceptHookArgs) -> None:
     logger.critical("A thread ended: %r", error, exc_info=error)
 
 
+def _log_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    where = unraisable.err_msg or "Exception ignored in"
+    logger.error("%s: %r", where, unraisable.object, exc_info=unraisable.exc_value)
+
+
 def _record(message: str, details: ExceptionDetails | None) -> logging.LogRecord:
     return logger.makeRecord(__name__, logging.CRITICAL, __file__, 0, message, (), details)
 
@@ -120,6 +165,8 @@ def _set_up(loglevel: int | str | None, **_: object) -> None:
     root = logging.getLogger()
     root.setLevel(loglevel or logging.WARNING)
     _take_over_console()
+    # It asked for the level once, when it was imported.
+    request.__optimize__()
     # billiard's logger does not propagate and would fall back to plain text.
     pool = get_multiprocessing_logger()
     pool.setLevel(logging.ERROR)
@@ -150,10 +197,6 @@ def _remember_worker(sender: str, instance: "Worker", **_: object) -> None:
     instance.quiet = True
 
 
-def _remember_start(task: Task, **_: object) -> None:
-    task.request.celery_runtime_started = time.monotonic()
-
-
 def _rfc3339(seconds: float) -> str:
     moment = datetime.fromtimestamp(seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -164,25 +207,6 @@ def _message(record: logging.LogRecord) -> str:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
         return f"{record.msg!s} {record.args!r}"
-
-
-def _task_fields(record: logging.LogRecord) -> dict[str, Any]:
-    arguments = record.args if record.name in _TASK_LOGGERS else None
-    if isinstance(arguments, Mapping) and "id" in arguments:
-        named = {"task_id": arguments["id"], "task_name": arguments.get("name")}
-        return {**named, **_duration(record.name, arguments)}
-    task = get_current_task()
-    if task is None or not task.request.id:
-        return {}
-    return {"task_id": task.request.id, "task_name": task.name}
-
-
-def _duration(name: str, arguments: Mapping[str, Any]) -> dict[str, float]:
-    if "runtime" in arguments:
-        return {"duration_ms": round(arguments["runtime"] * 1000, 3)}
-    task = get_current_task() if name == _FINISHED else None
-    started = getattr(task.request, "celery_runtime_started", None) if task else None
-    return {"duration_ms": round((time.monotonic() - started) * 1000, 3)} if started else {}
 
 
 def _line(fields: Mapping[str, Any]) -> str:

@@ -110,6 +110,7 @@ class Settings:
     #: The longest task of all workers on this broker.
     max_task_seconds: int | None
     schedule: Mapping[str, Periodic]
+    beat_key_prefix: str
     config: Mapping[str, Any]
 
 
@@ -145,6 +146,7 @@ def parse(document: object) -> Settings:
         ),
     )
     limits = _delivery_limits(root)
+    beat = root.table("beat", known=("schedule", "keyPrefix"))
     default_queue = root.required("defaultQueue", str)
     _known_queue(default_queue, limits, "defaultQueue")
     return Settings(
@@ -155,7 +157,8 @@ def parse(document: object) -> Settings:
         default_queue=default_queue,
         delivery_limits=limits,
         max_task_seconds=_max_task_seconds(root),
-        schedule=_schedule(root.table("beat", known=("schedule",)).table("schedule"), limits),
+        schedule=_schedule(beat.table("schedule"), limits),
+        beat_key_prefix=beat.optional("keyPrefix", str, ""),
         config=_config(root, limits),
     )
 
@@ -180,6 +183,7 @@ def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]
             for name, limit in settings.delivery_limits.items()
         ],
         "beat_schedule": {name: _entry(entry) for name, entry in settings.schedule.items()},
+        **({"redbeat_key_prefix": settings.beat_key_prefix} if settings.beat_key_prefix else {}),
         **_merged(settings.config, derived),
     }
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.task import Task
 from celery.exceptions import Reject
-from celery.worker import consumer, request
+from celery.worker import consumer
 
+from celery_runtime import task_fields
 from celery_runtime.deadletter import record
 from celery_runtime.deadletter.burial import bury
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 
-class Request(request.Request):  # type: ignore[misc]  # celery has no types
+class Request(task_fields.Request):
     """A request whose message goes to the dead letters with its reason when it is rejected."""
 
     _cause: object = None
@@ -45,7 +46,7 @@ class Request(request.Request):  # type: ignore[misc]  # celery has no types
         return {"reason": record.FAILED, "error": repr(self._cause) if self._cause else ""}
 
 
-class Consumer(consumer.Consumer):  # type: ignore[misc]
+class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
     """Sends what cannot be read to the dead letters; Celery drops it, or ends at it."""
 
     def on_unknown_message(self, body: object, message: "Message") -> None:
