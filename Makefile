@@ -25,11 +25,11 @@ test: test-fast test-brokers ## Everything: lint, unit and chart tests, real bro
 	@$(CI) exec --cluster pytest tests/cluster
 
 test-fast: lint ## Lint, unit and chart tests
-	@$(CI) exec --test-servers pytest --numprocesses=3 --dist=worksteal tests \
+	@$(CI) exec --test-servers pytest --numprocesses=4 --dist=worksteal tests \
 	  --ignore=tests/cluster --ignore=tests/runtime/brokers
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=3 --dist=loadgroup tests/runtime/brokers
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=4 --dist=loadgroup tests/runtime/brokers
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes

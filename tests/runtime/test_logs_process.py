@@ -9,11 +9,12 @@ from urllib.parse import quote
 import pytest
 from celery import Celery
 
+from tests.runtime.conftest import CHART_POOLS
+
 if TYPE_CHECKING:
     from tests.runtime.conftest import Mounted, Service, Start
 
-POOLS = ("prefork", "gevent")
-both_pools = pytest.mark.parametrize("pool", POOLS)
+both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
@@ -132,8 +133,8 @@ def test_no_password_is_in_any_line(
 def test_the_level_that_is_set_is_the_level_that_is_had(
     noisy: "Start", producer: Celery, level: str
 ) -> None:
-    services = [noisy(pool, f"--loglevel={level}", f"--queues={pool}") for pool in POOLS]
-    for service, pool in zip(services, POOLS, strict=True):
+    services = [noisy(pool, f"--loglevel={level}", f"--queues={pool}") for pool in CHART_POOLS]
+    for service, pool in zip(services, CHART_POOLS, strict=True):
         service.wait_for("ready", 200)
         sent = producer.send_task("noisy.speak", [{}], queue=pool)
         service.wait_for_line(task_id=sent.id, logger="celery.app.trace", level="ERROR")

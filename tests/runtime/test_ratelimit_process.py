@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 from celery import Celery
 
+from tests.runtime.conftest import CHART_POOLS
 from tests.runtime.effects import DEADLINE_SECONDS, Effects
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Start
 
-POOLS = ("prefork", "gevent")
 #: As sharedapp declares them.
 RATE_PER_SECOND = 4
 BURST = 2
@@ -21,7 +21,7 @@ JITTER_SECONDS = 0.1
 def test_workers_of_both_pools_share_tokens_and_a_wait_is_no_retry(
     shared: "Start", producer: Celery, effects: Effects
 ) -> None:
-    services = [shared(pool) for pool in POOLS]
+    services = [shared(pool) for pool in CHART_POOLS]
     for service in services:
         service.wait_for("ready", 200)
     sent = [producer.send_task("shared.send", ["to"], queue="default") for _ in range(MESSAGES)]

@@ -16,9 +16,9 @@ from celery.result import AsyncResult
 from celery_runtime.deadletter import record
 from celery_runtime.queues import TaskQueue
 from tests.runtime.brokers.conftest import LIMIT, Shop
-from tests.runtime.conftest import HERE, POOLS, wait_until
+from tests.runtime.conftest import CHART_POOLS, HERE, wait_until
 
-both_pools = pytest.mark.parametrize("pool", POOLS)
+both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 SECONDS = 60
 
 

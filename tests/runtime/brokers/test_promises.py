@@ -7,9 +7,9 @@ import pytest
 from celery import chord
 
 from tests.runtime.brokers.conftest import VISIBILITY_SECONDS, Shop
-from tests.runtime.conftest import POOLS
+from tests.runtime.conftest import CHART_POOLS
 
-both_pools = pytest.mark.parametrize("pool", POOLS)
+both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 
 
 @both_pools
