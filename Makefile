@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-probes lint up down
+.PHONY: help demo test test-fast test-brokers bench-probes bench-rate-limit lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -33,6 +33,9 @@ test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS serv
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes
+
+bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
+	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

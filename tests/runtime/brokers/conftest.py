@@ -47,18 +47,10 @@ class Servers:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """The brokers of this test process, each started at its first use."""
+    servers.remove_orphans()
     started = Servers(tmp_path_factory)
     yield started
     started.remove()
-
-
-@pytest.fixture
-def rabbitmq(running: Servers, mounted: Mounted) -> servers.Container:
-    """RabbitMQ, and the mounted settings that lead to it."""
-    server = running["rabbitmq"]
-    assert isinstance(server, servers.Container)
-    point(mounted, server)
-    return server
 
 
 def point(mounted: Mounted, server: servers.Server) -> None:
@@ -99,10 +91,7 @@ class Shop:
         wait_until(lambda: self.runs(result) >= runs, f"{runs} runs", seconds=seconds)
 
 
-BROKERS = [
-    pytest.param(name, marks=pytest.mark.xdist_group("redis" if name == "valkey" else name))
-    for name in SERVERS
-]
+BROKERS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SERVERS]
 
 
 @pytest.fixture(params=BROKERS)

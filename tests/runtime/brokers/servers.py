@@ -22,6 +22,8 @@ from tests.runtime.conftest import free_port, wait_for_port
 #: beyond ASCII from its environment as Latin-1, so that no client can log in with it.
 PASSWORD = "p@:/?#%+ &;=[]"
 START_SECONDS = 60
+#: A container's label: the process that is to remove it.
+OWNER = "celery-on-kubernetes.tests"
 #: RabbitMQ 4.3 refuses what this line forbids; older ones can be told to.
 RABBITMQ_CONFIGURATION = """
 deprecated_features.permit.transient_nonexcl_queues = false
@@ -170,7 +172,20 @@ def redis(image: str, program: str) -> Container:
 
 def run(image: str, *options: str, command: list[str] | None = None) -> str:
     """Start a container; returns its id."""
-    return engine("run", "--detach", *options, image, *(command or []))
+    label = f"--label={OWNER}={os.getpid()}"
+    return engine("run", "--detach", label, *options, image, *(command or []))
+
+
+def remove_orphans() -> None:
+    """Remove the containers of test processes that were killed."""
+    form = f'{{{{.ID}}}} {{{{.Label "{OWNER}"}}}}'
+    if os.environ.get("CONTAINER_ENGINE") == "podman":
+        form = f'{{{{.ID}}}} {{{{index .Labels "{OWNER}"}}}}'
+    listed = engine("ps", "--all", f"--filter=label={OWNER}", f"--format={form}")
+    for line in listed.splitlines():
+        container, owner = line.split()
+        if not Path(f"/proc/{owner}").exists():
+            engine("rm", "--force", "--volumes", "--time=0", container)
 
 
 @dataclass

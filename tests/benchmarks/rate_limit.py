@@ -18,7 +18,7 @@ from redis import Redis
 from tests.runtime.effects import Effects
 from tests.runtime.redisserver import RedisServer
 
-APPS = Path(__file__).parents[1] / "apps"
+APPS = Path(__file__).parents[1] / "runtime/apps"
 WORKERS = {"prefork": 10, "gevent": 10}
 #: One task at a time in each prefork worker; what gevent is for in the others.
 CONCURRENCY = {"prefork": 1, "gevent": 10}
