@@ -199,7 +199,7 @@ def test_a_package_contains_both_subcharts(helm: "Helm", tmp_path: Path) -> None
 
 
 def _embeds_rabbitmq(release: "Release") -> bool:
-    return release.settings["broker"]["kind"] == "rabbitmq"
+    return bool(release.settings["broker"]["kind"] == "rabbitmq")
 
 
 def _containers(spec: "Object") -> list["Object"]:
