@@ -17,7 +17,7 @@ appear as files in that folder under /etc/celery-runtime; external ones are the 
 {{- $keys := list "username" "password" -}}
 {{- $optional := list -}}
 {{- if eq $given.kind "redis" }}{{ $keys = list "password" }}{{ $optional = list "username" }}{{ end -}}
-{{- if and (ne $given.kind "sqs") (not (or $given.host $given.sentinel)) }}{{ $keys = list "url" }}{{ $optional = list }}{{ end -}}
+{{- if or (not .Values.runtime) (and (ne $given.kind "sqs") (not (or $given.host $given.sentinel))) }}{{ $keys = list "url" }}{{ $optional = list }}{{ end -}}
 {{- if $given.tls }}{{ $optional = append $optional "ca.crt" }}{{ end -}}
 {{- if $given.sentinel }}{{ $optional = append $optional "sentinel-password" }}{{ end -}}
 {{- $secrets = include "celery.ownSecret" (list $given.existingSecret $keys $optional) | fromJsonArray -}}
@@ -85,7 +85,7 @@ be seen (`helm template`, or not created yet) counts by its name.
 */}}
 {{- define "celery.runtimeChecksum" -}}
 {{- $root := .root -}}
-{{- $settings := include "celery.settings" $root | fromJson -}}
+{{- $settings := $root.Values.runtime | ternary (include "celery.settings" $root | fromJson) dict -}}
 {{- if not .schedule }}{{ $settings = omit $settings "beat" }}{{ end -}}
 {{- if eq $root.Values.broker.kind "rabbitmq" }}{{ $settings = omit $settings "maxTaskSeconds" }}{{ end -}}
 {{- $parts := list $settings -}}

@@ -35,7 +35,7 @@ broker.{{ $key }}: an access key belongs into a Secret. Put its id and secret un
 {{- end }}
 {{- end }}
 {{- with .Values.broker }}
-{{- if not .region }}
+{{- if not (or .region (not $.Values.runtime)) }}
 broker.region: missing. Name the region of the queues, e.g. eu-central-1
 {{- end }}
 {{- if and .endpoint (not (regexMatch "^https?://" .endpoint)) }}
