@@ -4,8 +4,10 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any
 
+import kubernetes_validate
 import pytest
 import yaml
+from celery import Celery
 
 if TYPE_CHECKING:
     from tests.chart.conftest import Cluster, Helm, Release, Values, Workload
@@ -57,6 +59,45 @@ def test_the_safe_settings_are_on_the_workers_command_line(helm: "Helm", plain: 
         "broker.channel_error_retry": "1",
         "task.default_queue": "email",
     }
+
+
+def test_celery_reads_them_there_and_puts_them_before_the_apps(
+    helm: "Helm", plain: "Values"
+) -> None:
+    values = plain | NO_RABBITMQ | {"broker": {"kind": "redis"}}
+    values["workers"]["cpu"]["maxTaskSeconds"] = 7200
+    args = helm.template(values).workloads["jobs-worker-io"].container["args"]
+    app = Celery(set_as_current=False)
+    app.conf.update(task_acks_late=False, broker_connection_max_retries=7)
+    app.config_from_cmdline(args[args.index("--") + 1 :], namespace="worker")
+    assert app.conf.task_acks_late is True
+    assert app.conf.task_reject_on_worker_lost is True
+    assert app.conf.worker_prefetch_multiplier == 1
+    assert app.conf.broker_connection_retry_on_startup is True
+    assert app.conf.broker_connection_max_retries is None
+    assert app.conf.broker_channel_error_retry is True
+    assert app.conf.task_default_queue == "default"
+    assert app.conf.broker_transport_options == {"visibility_timeout": 7260}
+
+
+def test_celery_puts_the_environment_before_the_apps_own_urls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Celery(broker="amqp://app", backend="redis://app", set_as_current=False)
+    app.conf.broker_url = "amqp://app"
+    monkeypatch.setenv("CELERY_BROKER_URL", "redis://cache/1")
+    monkeypatch.setenv("CELERY_RESULT_BACKEND", "redis://cache/0")
+    assert app.connection_for_read().hostname == "cache"
+    assert app.connection_for_write().hostname == "cache"
+    assert app.backend.as_uri() == "redis://cache/0"
+
+
+@pytest.mark.parametrize("values", [{}, REDIS, SQS], ids=["rabbitmq", "redis", "sqs"])
+def test_every_object_fits_the_schema_of_kubernetes(
+    helm: "Helm", plain: "Values", values: dict[str, Any]
+) -> None:
+    for workload in helm.template(plain | values).celery:
+        assert kubernetes_validate.validate(workload.owner, "1.34", strict=True)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +189,7 @@ def test_helm_test_asks_the_workers_where_they_can_be_asked(helm: "Helm", plain:
     pod = helm.template(plain).workloads["jobs-test-consumers"]
     assert pod.container["command"] == ["celery"]
     assert pod.container["args"] == [
-        *("-A", "shop.celery:app", "inspect", "active_queues", "--timeout=10")
+        *("-A", "shop.celery:app", "inspect", "active_queues", "--timeout=5")
     ]
     assert _environment(pod)["CELERY_BROKER_URL"].startswith("amqp://")
     assert "jobs-test-consumers" not in helm.template(plain | SQS).workloads
