@@ -43,7 +43,9 @@ lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) mypy ci images/runtime/src images/demo/src tests
 	$(RUN) hadolint $$(git ls-files '*Dockerfile' '*Containerfile')
 	$(RUN) shellcheck .ci/run $$(git ls-files '*.sh')
-	@for values in values/*.yaml; do $(CI) exec helm lint --quiet charts/celery --values "$$values" || exit 1; done
+	@for base in dev staging production; do for overlay in $$base redis sqs; do \
+	  $(CI) exec helm lint --quiet charts/celery --values "values/$$base.yaml" \
+	    --values "values/$$overlay.yaml" || exit 1; done; done
 
 $(CACHE)/uv/bin/uv:
 	@python3 -m venv $(CACHE)/uv >/dev/null 2>&1 || { \

@@ -78,8 +78,9 @@ def _exec(options: argparse.Namespace) -> None:
         gotools.link(cluster.kubectl())
         found = cluster.up()
         image = images.build_all(found.engine)
-        found.load(*images.dependencies(found.engine), str(image))
-        env |= {"DEMO_IMAGE": str(image)}
+        plain = images.build_plain(found.engine)
+        found.load(*images.dependencies(found.engine), str(image), str(plain))
+        env |= {"DEMO_IMAGE": str(image), "PLAIN_IMAGE": str(plain)}
     sys.stdout.flush()
     os.execvpe(options.command[0], options.command, env)  # noqa: S606
 

@@ -12,6 +12,9 @@ from ci.steps import step
 # What a Dockerfile reads beside its own folder: the build context is the repository.
 SHARED = tuple(ROOT / name for name in ("pyproject.toml", "uv.lock", ".dockerignore"))
 
+# Celery and an app of ten lines: what runs with `runtime: false`.
+PLAIN = ROOT / "tests" / "cluster" / "plain"
+
 
 @dataclass(frozen=True)
 class Image:
@@ -29,6 +32,13 @@ def build_all(engine: Engine) -> Image:
     python = publicimages.provide(engine, publicimages.PYTHON)
     runtime = _build(engine, "runtime", {"PYTHON_IMAGE": publicimages.PYTHON}, python)
     return _build(engine, "demo", {"RUNTIME_IMAGE": str(runtime)}, str(runtime))
+
+
+def build_plain(engine: Engine) -> Image:
+    """Build the tests' image that holds nothing of this project."""
+    python = publicimages.provide(engine, publicimages.PYTHON)
+    image = Image("celery-plain", key_of(PLAIN, python))
+    return _provide(engine, image, "--file", PLAIN / "Containerfile", PLAIN)
 
 
 def dependencies(engine: Engine) -> list[str]:
@@ -54,9 +64,12 @@ def _build(engine: Engine, name: str, arguments: dict[str, str], base: str) -> I
     folder = ROOT / "images" / name
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     image = Image(project["name"], f"{project['version']}-{key_of(folder, *SHARED, base)}")
+    values = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    return _provide(engine, image, *values, "--file", folder / "Dockerfile", ROOT)
+
+
+def _provide(engine: Engine, image: Image, *options: str | Path) -> Image:
     if not engine.has_image(str(image)):
         with step(f"Build the image {image}") as work:
-            values = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-            file: Path = folder / "Dockerfile"
-            engine.run(work, "build", *values, "--file", file, "--tag", str(image), ROOT)
+            engine.run(work, "build", "--tag", str(image), *options)
     return image

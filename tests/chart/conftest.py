@@ -141,12 +141,12 @@ class Helm:
         chart: str = "celery",
         release: str = "jobs",
     ) -> Release:
-        """A rendering of a chart with these values, or with those of an environment by name."""
+        """A rendering of a chart with these values, or with those of files: production+redis."""
         key = json.dumps([values, options, chart, release], sort_keys=True)
         if key not in self.rendered:
             command = ["template", release, f"charts/{chart}", "--namespace", NAMESPACE, *options]
             if isinstance(values, str):
-                text = self.run(*command, "-f", f"values/{values}.yaml")
+                text = self.run(*command, *files(values))
             else:
                 text = self.run(*command, values=values)
             self.rendered[key] = Release(tuple(filter(None, yaml.load_all(text, Loader=LOADER))))
@@ -156,6 +156,11 @@ class Helm:
         """What `helm install` prints at its end."""
         command = ("install", "jobs", "charts/celery", "-n", NAMESPACE, "--dry-run=client")
         return self.run(*command, values=values).partition("NOTES:\n")[2]
+
+
+def files(names: str) -> list[str]:
+    """The options that read values files by their names, as in production+redis."""
+    return [word for name in names.split("+") for word in ("-f", f"values/{name}.yaml")]
 
 
 class HelmRefused(Exception):

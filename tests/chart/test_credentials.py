@@ -63,6 +63,105 @@ EXISTING: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+SENTINEL = {"master": "shop", "hosts": ["sentinel-0:26379"]}
+URL_OF_RESULTS = {"existingSecret": "cache-url"}
+
+#: Brokers of every kind, and the files that their Secret becomes.
+KINDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"host": "mq", "existingSecret": "login", "tls": True},
+        {
+            "broker/username": ("login", "username", False),
+            "broker/password": ("login", "password", False),
+            "broker/ca.crt": ("login", "ca.crt", True),
+        },
+    ),
+    (
+        {"kind": "redis", "host": "cache", "existingSecret": "login"},
+        {
+            "broker/password": ("login", "password", False),
+            "broker/username": ("login", "username", True),
+        },
+    ),
+    (
+        {"kind": "redis", "sentinel": SENTINEL, "existingSecret": "login", "tls": True},
+        {
+            "broker/password": ("login", "password", False),
+            "broker/username": ("login", "username", True),
+            "broker/ca.crt": ("login", "ca.crt", True),
+            "broker/sentinel-password": ("login", "sentinel-password", True),
+        },
+    ),
+    (
+        {"kind": "redis", "existingSecret": "login", "tls": True},
+        {
+            "broker/url": ("login", "url", False),
+            "broker/ca.crt": ("login", "ca.crt", True),
+        },
+    ),
+    (
+        {"kind": "redis", "host": "cache", "password": PASSWORD},
+        {"broker/password": ("jobs-broker", "password", False)},
+    ),
+    (
+        {"kind": "sqs", "region": "eu-central-1", "existingSecret": "key"},
+        {
+            "broker/username": ("key", "username", False),
+            "broker/password": ("key", "password", False),
+        },
+    ),
+    ({"kind": "sqs", "region": "eu-central-1"}, {}),
+]
+
+
+@pytest.mark.parametrize(("broker", "files"), KINDS)
+def test_a_broker_of_each_kind_is_reached_with_its_own_keys(
+    helm: "Helm", minimal: "Values", broker: dict[str, Any], files: dict[str, Any]
+) -> None:
+    release = helm.template(_existing(minimal, broker, URL_OF_RESULTS))
+    results = {"results/url": ("cache-url", "url", False)}
+    for workload in release.celery:
+        assert _files(workload) == files | results
+
+
+def test_an_embedded_redis_has_one_password_for_messages_and_results(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    values = minimal | GENERATED | {"broker": {"kind": "redis"}, "rabbitmq": {"enabled": False}}
+    release = helm.template(values)
+    for workload in release.celery:
+        assert _files(workload) == {
+            f"{folder}/password": ("jobs-redis", "password", False)
+            for folder in ("broker", "results")
+        }
+
+
+def test_an_inline_password_of_a_user_has_that_user(helm: "Helm", minimal: "Values") -> None:
+    broker = {"kind": "redis", "host": "cache", "password": PASSWORD}
+    alone = helm.template(_existing(minimal, broker, URL_OF_RESULTS))
+    assert alone.secret("jobs-broker") == {"password": PASSWORD}
+    named = helm.template(_existing(minimal, broker | {"username": "shop"}, URL_OF_RESULTS))
+    assert named.secret("jobs-broker") == {"username": "shop", "password": PASSWORD}
+    assert "broker/username" in _files(named.celery[0])
+
+
+def test_results_can_be_encrypted_with_an_authority_of_ones_own(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    results = {"host": "cache", "existingSecret": "login", "tls": True}
+    release = helm.template(_existing(minimal, {"existingSecret": "mq-url"}, results))
+    assert _files(release.celery[0])["results/ca.crt"] == ("login", "ca.crt", True)
+
+
+def test_the_pods_can_have_a_cloud_identity_instead_of_a_key(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/shop"}
+    minimal["serviceAccount"] = {"annotations": role}
+    (account,) = helm.template(minimal).all("ServiceAccount")
+    assert account["metadata"]["annotations"] == role
+
+
 @pytest.mark.parametrize(("broker", "results", "files"), EXISTING)
 def test_existing_services_are_reached_with_their_own_credentials(
     helm: "Helm",

@@ -40,3 +40,11 @@ def test_they_warn_of_queues_that_nobody_consumes(helm: "Helm", minimal: "Values
     notes = helm.notes(minimal)
     assert "WARNING: no worker group consumes the queue bulk;" in notes
     assert "WARNING: workers.cpu has 0 replicas; thumbnails may be without a consumer." in notes
+
+
+def test_they_say_what_the_kind_of_broker_cannot_do(helm: "Helm", minimal: "Values") -> None:
+    assert "NOTE: " not in helm.notes(minimal)
+    minimal |= {"broker": {"kind": "redis"}, "rabbitmq": {"enabled": False}}
+    assert "the messages that it accepted in the last second may be lost" in helm.notes(minimal)
+    minimal["broker"] = {"kind": "sqs", "mode": "existing", "region": "eu-central-1"}
+    assert "NOTE: Amazon SQS has no remote control and no events" in helm.notes(minimal)

@@ -16,6 +16,14 @@ EXISTING_RESULTS = {
     "resultBackend": {"mode": "existing", "existingSecret": "cache"},
     "redis": {"enabled": False},
 }
+SENTINEL = {"master": "shop", "hosts": ["sentinel-0:26379"]}
+NO_REDIS = {"redis": {"enabled": False}}
+NO_RABBITMQ = {"rabbitmq": {"enabled": False}}
+REDIS = NO_RABBITMQ | {"broker": {"kind": "redis"}}
+OWN_REDIS = NO_RABBITMQ | {
+    "broker": {"kind": "redis", "mode": "existing", "existingSecret": "cache"}
+}
+SQS = NO_RABBITMQ | {"broker": {"kind": "sqs", "mode": "existing", "region": "eu-central-1"}}
 DECLARED = "Add it under queues, or name one of: default, email, thumbnails"
 
 #: A dotted key of MINIMAL to a value (see `_set`), and a part of the message.
@@ -178,7 +186,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "beat.schedule: has entries, but beat.enabled is false and nothing would send them. Set",
     ),
     # Broker.
-    ({"broker.kind": "kafka"}, "at '/broker/kind': value must be 'rabbitmq'"),
+    (
+        {"broker.kind": "kafka"},
+        "at '/broker/kind': value must be one of 'rabbitmq', 'redis', 'sqs'",
+    ),
     (
         {"rabbitmq": {"enabled": False}},
         "rabbitmq.enabled: false, but broker.mode is embedded. Set rabbitmq.enabled to true, or "
@@ -221,6 +232,139 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         EXISTING_BROKER | {"broker.vhost": "shop"},
         "broker.vhost: has no effect without broker.host, because the Secret's url says it.",
+    ),
+    # Kinds of broker.
+    (
+        REDIS | {"broker.vhost": "shop"},
+        "broker.vhost: does not belong to broker.kind redis. Remove it, or change the kind.",
+    ),
+    (
+        {"broker.visibilityTimeoutSeconds": 60},
+        "broker.visibilityTimeoutSeconds: does not belong to broker.kind rabbitmq. Remove it, or "
+        "change the kind.",
+    ),
+    (
+        {"broker.database": 0},
+        "broker.database: does not belong to broker.kind rabbitmq. Remove it, or change the kind.",
+    ),
+    (
+        {"broker.queueUrls": {"default": "https://sqs.example/default"}},
+        "broker.queueUrls: does not belong to broker.kind rabbitmq. Remove it, or change the kind.",
+    ),
+    (
+        SQS | {"broker.host": "sqs.example"},
+        "broker.host: does not belong to broker.kind sqs. Remove it, or change the kind.",
+    ),
+    (
+        SQS | {"broker.tls": True},
+        "broker.tls: does not belong to broker.kind sqs. Remove it, or change the kind.",
+    ),
+    (
+        {"broker.kind": "redis"},
+        "rabbitmq.enabled: true, but broker.kind is redis and would not use it. Set "
+        "rabbitmq.enabled to false, or broker.kind to rabbitmq.",
+    ),
+    (
+        SQS | {"rabbitmq": {"enabled": True}},
+        "rabbitmq.enabled: true, but broker.kind is sqs and would not use it. Set "
+        "rabbitmq.enabled to false, or broker.kind to rabbitmq.",
+    ),
+    (
+        REDIS | {"resultBackend": {"mode": "existing", "existingSecret": "c"}, **NO_REDIS},
+        "redis.enabled: false, but broker.mode is embedded. Set redis.enabled to true, or "
+        "broker.mode to existing.",
+    ),
+    (
+        SQS | {"broker.mode": "embedded"},
+        "broker.mode: embedded, but only Amazon runs SQS. Set broker.mode to existing.",
+    ),
+    (
+        REDIS | {"broker.sentinel": SENTINEL},
+        "broker.sentinel: has no effect while broker.mode is embedded. Remove it, or set the mode "
+        "to existing.",
+    ),
+    (
+        REDIS | {"broker.tls": True},
+        "broker.tls: has no effect while broker.mode is embedded. Remove it, or set the mode to "
+        "existing.",
+    ),
+    (
+        OWN_REDIS | {"broker.sentinel": SENTINEL, "broker.host": "cache"},
+        "broker.host: has no effect beside broker.sentinel, which finds the master. Remove it.",
+    ),
+    (
+        OWN_REDIS | {"broker.sentinel": SENTINEL, "broker.port": 6379},
+        "broker.port: has no effect beside broker.sentinel, which finds the master. Remove it.",
+    ),
+    (
+        OWN_REDIS | {"broker.sentinel": {"master": "shop"}},
+        "at '/broker/sentinel': properties 'hosts' required, if 'master' exists",
+    ),
+    (
+        OWN_REDIS | {"broker.sentinel": SENTINEL, "broker.existingSecret": ""},
+        "broker.existingSecret: missing. Name a Secret with the key password; for a Redis without "
+        "one, leave host empty and name a Secret with the key url.",
+    ),
+    (
+        OWN_REDIS | {"broker.database": 3},
+        "broker.database: has no effect without broker.host, because the Secret's url says it. "
+        "Remove it, or set the host.",
+    ),
+    (
+        SQS | {"broker.region": ""},
+        "broker.region: missing. Name the region of the queues, e.g. eu-central-1",
+    ),
+    (
+        SQS | {"broker.endpoint": "sqs.example"},
+        'broker.endpoint: "sqs.example" is not a URL. Begin it with http:// or https://, or leave '
+        "it empty for Amazon's own.",
+    ),
+    (
+        SQS | {"broker.password": "x"},
+        "broker.password: an access key belongs into a Secret. Put its id and secret under "
+        "username and password and name that in broker.existingSecret, or let "
+        "serviceAccount.annotations give the pods an identity.",
+    ),
+    (
+        SQS | {"broker.visibilityTimeoutSeconds": 43_201},
+        "broker.visibilityTimeoutSeconds: 43201 is longer than SQS can hide a message. Use 43200 "
+        "or less, or remove it for maxTaskSeconds + 60.",
+    ),
+    (
+        SQS | {"workers.cpu.maxTaskSeconds": 43_141},
+        "workers.cpu.maxTaskSeconds: 43141 is longer than SQS can hide a message, with a margin. "
+        "Use 43140 or less, or another broker.kind.",
+    ),
+    (
+        SQS
+        | {"queues": {"default": {}, "a.fifo": {}}, "workers": {"a": {"queues": ["a.fifo"]}}}
+        | {"broker.queueUrls": dict.fromkeys(("default", "a.fifo"), "https://sqs.example/x")},
+        "broker.queueUrls.a-dead.fifo: missing. Where one queue has a URL, every queue and its "
+        "dead-letter queue need one.",
+    ),
+    (
+        SQS | {"queues": {"default": {}, "a.b": {}}},
+        'queues.a.b: not a name for a queue. Use up to 63 letters, digits, "_" and "-"; a dot in '
+        ".fifo at the end only.",
+    ),
+    (
+        {"queues": {"default": {}, "a.fifo": {}}},
+        'queues.a.fifo: not a name for a queue. Use up to 63 letters, digits, "_" and "-"; a dot '
+        "would let a delayed task match two queues.",
+    ),
+    (
+        {"queues": {"default": {}, "email-dead": {}}},
+        "queues.email-dead: reserved for dead letters. Choose another name.",
+    ),
+    (
+        {"env": {"CELERY_BROKER_URL": "amqp://mq"}},
+        "env.CELERY_BROKER_URL: Celery would connect there, whatever broker says. Remove it and "
+        "use broker.",
+    ),
+    (
+        {"workerDefaults": {"env": {"CELERY_RESULT_BACKEND": "redis://cache"}}},
+        "workerDefaults.env.CELERY_RESULT_BACKEND: Celery would connect there, whatever "
+        "resultBackend says. Remove it and use resultBackend.",
     ),
     # Results.
     (

@@ -144,6 +144,8 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "one group's concurrency": ({"workers": {"io": {"concurrency": 7}}}, {"jobs-worker-io"}),
     "one group's environment": ({"workers": {"cpu": {"env": {"A": "b"}}}}, {"jobs-worker-cpu"}),
     "a group that is new": ({"workers": {"more": {"queues": ["email"]}}}, {"jobs-worker-more"}),
+    # On RabbitMQ nothing else follows from the longest task of all groups.
+    "the longest task": ({"workers": {"cpu": {"maxTaskSeconds": 900}}}, {"jobs-worker-cpu"}),
     "one group's replicas": ({"workers": {"cpu": {"replicas": 9}}}, set()),
     "beat's resources": ({"beat": {"resources": {"limits": {"memory": "1Gi"}}}}, {"jobs-beat"}),
     "the schedule": ({"beat": {"schedule": {"x": {"task": "t", "every": 5}}}}, {"jobs-beat"}),
@@ -172,6 +174,17 @@ def test_a_change_restarts_exactly_the_pods_that_it_concerns(
     values, restarted = CHANGES[change]
     after = _pods(helm.template(_merged(minimal, values)))
     assert {name for name, pod in after.items() if pod != before.get(name)} == restarted
+
+
+def test_a_longer_task_restarts_every_worker_where_messages_have_a_timeout(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    minimal |= {"broker": {"kind": "redis"}, "rabbitmq": {"enabled": False}}
+    before = _pods(helm.template(minimal))
+    after = _pods(helm.template(_merged(minimal, {"workers": {"cpu": {"maxTaskSeconds": 900}}})))
+    assert {name for name, pod in after.items() if pod != before[name]} >= {
+        *("jobs-worker-io", "jobs-worker-cpu")
+    }
 
 
 def test_a_longer_full_name_is_used_everywhere(helm: "Helm", minimal: "Values") -> None:

@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ci.demo import RELEASE, Target
+from ci.paths import ROOT
 from ci.steps import Problem, capture, succeeds
 
 T = TypeVar("T")
@@ -34,6 +36,16 @@ class Shop:
     def upgrade(self, *values: str) -> str:
         """Change the release's values, given as `--set` takes them, and wait for its pods."""
         return capture(self.target.upgrade(*values), env=self.target.env)
+
+    @contextmanager
+    def release(self, name: str, *options: str) -> Iterator[None]:
+        """Install the chart once more, beside the release under test, for as long as it lasts."""
+        chart = str(ROOT / "charts" / "celery")
+        try:
+            self.helm("install", name, chart, *options, "--wait", "--timeout=3m")
+            yield
+        finally:
+            self.helm("uninstall", name, "--ignore-not-found")
 
     def run(self, *options: str) -> dict[str, Any]:
         """Run a scenario to its end; returns its report and fails on anything undone."""

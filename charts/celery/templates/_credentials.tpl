@@ -8,34 +8,49 @@ appear as files in that folder under /etc/celery-runtime; external ones are the 
 
 {{- define "celery.brokerCredentials" -}}
 {{- $given := .Values.broker -}}
-{{- $secret := dict "folder" "broker" "keys" (list "username" "password") -}}
-{{- if eq $given.mode "embedded" -}}
-{{- $_ := set $secret "name" (include "rabbitmq.secretName" .Subcharts.rabbitmq) -}}
+{{- $secrets := list -}}
+{{- if eq (include "celery.embedsRabbitmq" .) "true" -}}
+{{- $secrets = list (dict "name" (include "rabbitmq.secretName" .Subcharts.rabbitmq) "keys" (list "username" "password")) -}}
+{{- else if eq $given.mode "embedded" -}}
+{{- $secrets = list (dict "name" (include "redis.secretName" .Subcharts.redis) "keys" (list "password")) -}}
 {{- else if $given.existingSecret -}}
-{{- $_ := merge $secret (dict "name" $given.existingSecret "external" true) -}}
-{{- if not $given.host }}{{ $_ := set $secret "keys" (list "url") }}{{ end -}}
-{{- else -}}
-{{- $_ := set $secret "name" (printf "%s-broker" (include "celery.fullname" .)) -}}
+{{- $keys := list "username" "password" -}}
+{{- $optional := list -}}
+{{- if eq $given.kind "redis" }}{{ $keys = list "password" }}{{ $optional = list "username" }}{{ end -}}
+{{- if or (not .Values.runtime) (and (ne $given.kind "sqs") (not (or $given.host $given.sentinel))) }}{{ $keys = list "url" }}{{ $optional = list }}{{ end -}}
+{{- if $given.tls }}{{ $optional = append $optional "ca.crt" }}{{ end -}}
+{{- if $given.sentinel }}{{ $optional = append $optional "sentinel-password" }}{{ end -}}
+{{- $secrets = include "celery.ownSecret" (list $given.existingSecret $keys $optional) | fromJsonArray -}}
+{{- else if $given.password -}}
+{{- $secrets = list (dict "name" (printf "%s-broker" (include "celery.fullname" .)) "keys" (ternary (list "username" "password") (list "password") (ne $given.username ""))) -}}
 {{- end -}}
-{{- list $secret | toJson -}}
+{{- range $secrets }}{{ $_ := set . "folder" "broker" }}{{ end -}}
+{{- $secrets | toJson -}}
 {{- end -}}
 
 {{- define "celery.resultsCredentials" -}}
 {{- $given := .Values.resultBackend -}}
-{{- $secret := dict "folder" "results" "keys" (list "password") -}}
-{{- $secrets := list $secret -}}
+{{- $secrets := list -}}
 {{- if eq $given.mode "embedded" -}}
-{{- $_ := set $secret "name" (include "redis.secretName" .Subcharts.redis) -}}
+{{- $secrets = list (dict "name" (include "redis.secretName" .Subcharts.redis) "keys" (list "password")) -}}
 {{- else if $given.existingSecret -}}
-{{- $_ := merge $secret (dict "name" $given.existingSecret "external" true) -}}
-{{- if $given.host -}}
-{{- $secrets = append $secrets (merge (dict "keys" (list "username") "optional" true) $secret) -}}
+{{- $optional := ternary (list "username") (list) (ne $given.host "") -}}
+{{- if $given.tls }}{{ $optional = append $optional "ca.crt" }}{{ end -}}
+{{- $secrets = include "celery.ownSecret" (list $given.existingSecret (list (ternary "password" "url" (ne $given.host ""))) $optional) | fromJsonArray -}}
 {{- else -}}
-{{- $_ := set $secret "keys" (list "url") -}}
+{{- $secrets = list (dict "name" (printf "%s-results" (include "celery.fullname" .)) "keys" (list "password")) -}}
 {{- end -}}
-{{- else -}}
-{{- $_ := set $secret "name" (printf "%s-results" (include "celery.fullname" .)) -}}
+{{- range $secrets }}{{ $_ := set . "folder" "results" }}{{ end -}}
+{{- $secrets | toJson -}}
 {{- end -}}
+
+{{/*
+A Secret of the user's. Takes a list: its name, the keys that it must have, and those that it may
+have. The latter are a source of their own, because a missing key is forgiven by source only.
+*/}}
+{{- define "celery.ownSecret" -}}
+{{- $secrets := list (dict "name" (index . 0) "keys" (index . 1) "external" true) -}}
+{{- with index . 2 }}{{ $secrets = append $secrets (dict "name" (index $ 0) "keys" . "external" true "optional" true) }}{{ end -}}
 {{- $secrets | toJson -}}
 {{- end -}}
 
@@ -70,8 +85,10 @@ be seen (`helm template`, or not created yet) counts by its name.
 */}}
 {{- define "celery.runtimeChecksum" -}}
 {{- $root := .root -}}
-{{- $settings := include "celery.settings" $root | fromJson -}}
-{{- $parts := list (.schedule | ternary $settings (omit $settings "beat")) -}}
+{{- $settings := $root.Values.runtime | ternary (include "celery.settings" $root | fromJson) dict -}}
+{{- if not .schedule }}{{ $settings = omit $settings "beat" }}{{ end -}}
+{{- if eq $root.Values.broker.kind "rabbitmq" }}{{ $settings = omit $settings "maxTaskSeconds" }}{{ end -}}
+{{- $parts := list $settings -}}
 {{- range $secret := include "celery.credentials" $root | fromJsonArray -}}
 {{- $seen := dict -}}
 {{- if $secret.external -}}
@@ -81,10 +98,10 @@ be seen (`helm template`, or not created yet) counts by its name.
 {{- range $key := $secret.keys }}{{ $parts = append $parts (get $seen $key) }}{{ end -}}
 {{- end -}}
 {{- with $root.Values }}{{ $parts = concat $parts (list .broker.username .broker.password .resultBackend.password) }}{{ end -}}
-{{- if eq $root.Values.broker.mode "embedded" -}}
+{{- if eq (include "celery.embedsRabbitmq" $root) "true" -}}
 {{- $parts = append $parts (include "rabbitmq.credentialsChecksum" $root.Subcharts.rabbitmq) -}}
 {{- end -}}
-{{- if eq $root.Values.resultBackend.mode "embedded" -}}
+{{- if eq (include "celery.embedsRedis" $root) "true" -}}
 {{- $parts = append $parts (include "redis.credentialsChecksum" $root.Subcharts.redis) -}}
 {{- end -}}
 {{- $parts | toJson | sha256sum -}}

@@ -46,15 +46,29 @@ null is left out. Unchecked: celery.workers is the one to use.
 {{- $schedule | toJson -}}
 {{- end -}}
 
+{{/*
+The keys of broker that say where one of a kind is and how it is used, by kind. What is not among
+them for a kind does not belong to it.
+*/}}
+{{- define "celery.brokerKeys" -}}
+{{- dict
+  "rabbitmq" (list "host" "port" "vhost" "tls")
+  "redis" (list "host" "port" "database" "tls" "keyPrefix" "sentinel" "visibilityTimeoutSeconds")
+  "sqs" (list "region" "endpoint" "queuePrefix" "queueUrls" "visibilityTimeoutSeconds") | toJson -}}
+{{- end -}}
+
 {{/* Where broker and result backend are; only what the user or a subchart says. */}}
 {{- define "celery.brokerEndpoint" -}}
-{{- $endpoint := dict "kind" .Values.broker.kind -}}
-{{- if eq .Values.broker.mode "embedded" -}}
-{{- $_ := merge $endpoint (dict "host" (include "rabbitmq.fullname" .Subcharts.rabbitmq) "port" 5672 "vhost" "/") -}}
-{{- else -}}
-{{- range $key := list "host" "port" "vhost" -}}
-{{- with get $.Values.broker $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
+{{- $given := .Values.broker -}}
+{{- $endpoint := dict "kind" $given.kind -}}
+{{- range $key := get (include "celery.brokerKeys" . | fromJson) $given.kind -}}
+{{- with get $given $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
 {{- end -}}
+{{- if eq (include "celery.embedsRabbitmq" .) "true" -}}
+{{- $_ := merge $endpoint (dict "host" (include "rabbitmq.fullname" .Subcharts.rabbitmq) "port" 5672 "vhost" "/") -}}
+{{- else if eq $given.mode "embedded" -}}
+{{- /* Beside the results, which keep 0. */ -}}
+{{- $_ := merge $endpoint (dict "host" (include "redis.fullname" .Subcharts.redis) "port" 6379 "database" 1) -}}
 {{- end -}}
 {{- $endpoint | toJson -}}
 {{- end -}}
@@ -64,11 +78,28 @@ null is left out. Unchecked: celery.workers is the one to use.
 {{- if eq .Values.resultBackend.mode "embedded" -}}
 {{- $_ := merge $endpoint (dict "host" (include "redis.fullname" .Subcharts.redis) "port" 6379 "database" 0) -}}
 {{- else -}}
-{{- range $key := list "host" "port" "database" -}}
+{{- range $key := list "host" "port" "database" "tls" -}}
 {{- with get $.Values.resultBackend $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- $endpoint | toJson -}}
+{{- end -}}
+
+{{/* Which subcharts are in use: "true" or "false". */}}
+{{- define "celery.embedsRabbitmq" -}}
+{{- with .Values.broker }}{{ and (eq .mode "embedded") (eq .kind "rabbitmq") }}{{ end -}}
+{{- end -}}
+
+{{- define "celery.embedsRedis" -}}
+{{- $broker := .Values.broker -}}
+{{- or (and (eq $broker.mode "embedded") (eq $broker.kind "redis")) (eq .Values.resultBackend.mode "embedded") -}}
+{{- end -}}
+
+{{/* The longest task of all groups, in seconds. */}}
+{{- define "celery.maxTaskSeconds" -}}
+{{- $longest := 0 -}}
+{{- range include "celery.mergedWorkers" . | fromJson }}{{ $longest = max $longest (int64 .timeLimit) }}{{ end -}}
+{{- $longest -}}
 {{- end -}}
 
 {{/* What celery_runtime reads as settings.json. Its defaults live there: nothing is added here. */}}
@@ -80,7 +111,8 @@ null is left out. Unchecked: celery.workers is the one to use.
   "broker" (include "celery.brokerEndpoint" . | fromJson)
   "resultBackend" (include "celery.resultsEndpoint" . | fromJson)
   "defaultQueue" .Values.defaultQueue
-  "queues" $queues -}}
+  "queues" $queues
+  "maxTaskSeconds" (include "celery.maxTaskSeconds" . | int64) -}}
 {{- if .Values.beat.enabled -}}
 {{- $beat := dict -}}
 {{- with include "celery.schedule" . | fromJson }}{{ $_ := set $beat "schedule" . }}{{ end -}}

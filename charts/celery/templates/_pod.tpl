@@ -13,7 +13,9 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
 volumes:
+  {{- if .root.Values.runtime }}
   - {{ include "celery.runtimeVolume" .root | nindent 4 | trim }}
+  {{- end }}
   - name: tmp
     emptyDir: {}
 {{- with .claim }}
@@ -32,11 +34,15 @@ volumes:
 image: {{ include "celery.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 env:
+  {{- if .root.Values.runtime }}
   - name: CELERY_APP
     value: {{ .root.Values.app | quote }}
   {{- with .group }}
   - name: CELERY_WORKER_GROUP
     value: {{ . | quote }}
+  {{- end }}
+  {{- else }}
+  {{- include "celery.urlEnv" .root | trim | nindent 2 }}
   {{- end }}
   {{- range $name, $value := .process.env | default .root.Values.env }}
   - name: {{ $name }}
@@ -51,7 +57,9 @@ terminationMessagePolicy: FallbackToLogsOnError
 resources: {{- toYaml . | nindent 2 }}
 {{- end }}
 volumeMounts:
+  {{- if .root.Values.runtime }}
   - {name: celery-runtime, mountPath: /etc/celery-runtime, readOnly: true}
+  {{- end }}
   - {name: tmp, mountPath: /tmp}
 {{- with .claim }}
   - {name: schedule, mountPath: /var/lib/celery-beat}
@@ -61,8 +69,12 @@ volumeMounts:
 {{/*
 The probes ask celery_runtime's own endpoint: no broker message, no new interpreter. A start has two
 minutes (imports of a large app); a live process that stops turning is restarted after two more.
+Takes the dict of celery.podSpec.
 */}}
 {{- define "celery.probes" -}}
+{{- if not .root.Values.runtime -}}
+{{- include "celery.plainProbes" . -}}
+{{- else -}}
 ports:
   - {name: health, containerPort: 8080}
 startupProbe:
@@ -80,11 +92,17 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 6
 {{- end -}}
+{{- end -}}
+
+{{/* What `celery -A` loads. */}}
+{{- define "celery.loadedApp" -}}
+{{- .Values.runtime | ternary "celery_runtime.app" .Values.app -}}
+{{- end -}}
 
 {{/* The arguments of `celery` for a worker group. */}}
 {{- define "celery.workerArgs" -}}
 {{- $worker := .process -}}
-{{- $args := list "-A" "celery_runtime.app" "worker"
+{{- $args := list "-A" (include "celery.loadedApp" .root) "worker"
   (printf "--hostname=%s@%%h" .group)
   (printf "--pool=%s" $worker.pool)
   (printf "--concurrency=%d" (int64 $worker.concurrency))
@@ -95,5 +113,9 @@ livenessProbe:
 {{- with $worker.maxTasksPerChild }}{{ $args = append $args (printf "--max-tasks-per-child=%d" (int64 .)) }}{{ end -}}
 {{- /* Events and heartbeats share a connection with the consumer in Celery 5.7: with publisher
 confirms a gevent worker then stops for good. */ -}}
-{{- concat $args (list "--without-gossip" "--without-mingle" "--without-heartbeat") | toYaml -}}
+{{- $args = concat $args (list "--without-gossip" "--without-mingle" "--without-heartbeat") -}}
+{{- if not .root.Values.runtime -}}
+{{- $args = concat $args (list "--") (include "celery.plainWorkerSettings" .root | fromJsonArray) -}}
+{{- end -}}
+{{- $args | toYaml -}}
 {{- end -}}

@@ -1,51 +1,87 @@
 {{- define "celery.problems.broker" -}}
-{{- include "celery.problems.mode" (dict "section" "broker" "subchart" "rabbitmq" "root" .
-  "keys" (list "host" "port" "vhost" "username" "password" "existingSecret")) }}
-{{- with .Values.broker }}
-{{- if eq .mode "existing" }}
-{{- if not (or .host .existingSecret) }}
-broker.host: missing. Say where the broker is, or put its whole URL into a Secret under the key url and name that in broker.existingSecret.
-{{- else if and .host (not (or .password .existingSecret)) }}
-broker.existingSecret: missing. Name a Secret with the keys username and password.
+{{- $broker := .Values.broker }}
+{{- $known := include "celery.brokerKeys" . | fromJson }}
+{{- include "celery.problems.subcharts" . }}
+{{- if and (eq $broker.kind "sqs") (eq $broker.mode "embedded") }}
+broker.mode: embedded, but only Amazon runs SQS. Set broker.mode to existing.
 {{- end }}
-{{- if and .password (not .username) }}
+{{- range $key := concat $known.rabbitmq $known.redis $known.sqs | uniq | sortAlpha }}
+{{- if and (include "celery.isSet" (get $broker $key)) (not (has $key (get $known $broker.kind))) }}
+broker.{{ $key }}: does not belong to broker.kind {{ $broker.kind }}. Remove it, or change the kind.
+{{- end }}
+{{- end }}
+{{- if eq $broker.kind "sqs" }}
+{{- include "celery.problems.sqs" . }}
+{{- else }}
+{{- include "celery.problems.server" (dict "section" "broker" "root" .
+  "keys" (list "host" "port" "vhost" "database" "tls" "sentinel")
+  "found" (or $broker.host $broker.sentinel)
+  "missing" (eq $broker.kind "redis" | ternary "a Secret with the key password; for a Redis without one, leave host empty and name a Secret with the key url." "a Secret with the keys username and password.")) }}
+{{- if and (eq $broker.kind "rabbitmq") $broker.password (not $broker.username) }}
 broker.username: missing. A password needs its user.
+{{- end }}
+{{- range $key := list "host" "port" }}
+{{- if and $broker.sentinel (get $broker $key) }}
+broker.{{ $key }}: has no effect beside broker.sentinel, which finds the master. Remove it.
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "celery.problems.sqs" -}}
+{{- range $key := list "username" "password" }}
+{{- if get $.Values.broker $key }}
+broker.{{ $key }}: an access key belongs into a Secret. Put its id and secret under username and password and name that in broker.existingSecret, or let serviceAccount.annotations give the pods an identity.
+{{- end }}
+{{- end }}
+{{- with .Values.broker }}
+{{- if not (or .region (not $.Values.runtime)) }}
+broker.region: missing. Name the region of the queues, e.g. eu-central-1
+{{- end }}
+{{- if and .endpoint (not (regexMatch "^https?://" .endpoint)) }}
+broker.endpoint: "{{ .endpoint }}" is not a URL. Begin it with http:// or https://, or leave it empty for Amazon's own.
+{{- end }}
+{{- if gt (int64 .visibilityTimeoutSeconds) 43200 }}
+broker.visibilityTimeoutSeconds: {{ int64 .visibilityTimeoutSeconds }} is longer than SQS can hide a message. Use 43200 or less, or remove it for maxTaskSeconds + 60.
+{{- end }}
+{{- if .queueUrls }}
+{{- range $queue := keys $.Values.queues | sortAlpha }}
+{{- $stem := trimSuffix ".fifo" $queue }}
+{{- range $name := list $queue (printf "%s-dead%s" $stem (trimPrefix $stem $queue)) }}
+{{- if not (hasKey $.Values.broker.queueUrls $name) }}
+broker.queueUrls.{{ $name }}: missing. Where one queue has a URL, every queue and its dead-letter queue need one.
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
 {{- define "celery.problems.results" -}}
-{{- include "celery.problems.mode" (dict "section" "resultBackend" "subchart" "redis" "root" .
-  "keys" (list "host" "port" "database" "password" "existingSecret")) }}
-{{- with .Values.resultBackend }}
-{{- if eq .mode "existing" }}
-{{- if not (or .host .existingSecret) }}
-resultBackend.host: missing. Say where Redis is, or put its whole URL into a Secret under the key url and name that in resultBackend.existingSecret.
-{{- else if and .host (not (or .password .existingSecret)) }}
-resultBackend.existingSecret: missing. Name a Secret with the key password; for a Redis without one, leave host empty and name a Secret with the key url.
-{{- end }}
-{{- end }}
-{{- end }}
+{{- include "celery.problems.server" (dict "section" "resultBackend" "root" .
+  "keys" (list "host" "port" "database" "tls")
+  "found" .Values.resultBackend.host
+  "missing" "a Secret with the key password; for a Redis without one, leave host empty and name a Secret with the key url.") }}
 {{- end -}}
 
 {{/*
-What holds for both connections. Takes a dict: section (the key), subchart (what embeds it), keys
-(those that say where an existing one is), root.
+What holds for both servers. Takes a dict: section (the key), keys (those that say where an existing
+one is), found (whether they do), missing (the Secret that it needs then), root.
 */}}
-{{- define "celery.problems.mode" -}}
+{{- define "celery.problems.server" -}}
 {{- $section := .section }}
+{{- $found := .found }}
 {{- $given := get .root.Values $section }}
-{{- $enabled := (get .root.Values .subchart).enabled }}
-{{- if and (eq $given.mode "embedded") (not $enabled) }}
-{{ .subchart }}.enabled: false, but {{ $section }}.mode is embedded. Set {{ .subchart }}.enabled to true, or {{ $section }}.mode to existing.
-{{- else if and (eq $given.mode "existing") $enabled }}
-{{ .subchart }}.enabled: true, but {{ $section }}.mode is existing and would not use it. Set {{ .subchart }}.enabled to false, or {{ $section }}.mode to embedded.
-{{- end }}
-{{- range $key := .keys }}
-{{- if and (eq $given.mode "embedded") (not (has (get $given $key) (list nil ""))) }}
+{{- if eq $given.mode "embedded" }}
+{{- range $key := concat .keys (list "username" "password" "existingSecret") }}
+{{- if include "celery.isSet" (get $given $key) }}
 {{ $section }}.{{ $key }}: has no effect while {{ $section }}.mode is embedded. Remove it, or set the mode to existing.
 {{- end }}
+{{- end }}
+{{- else if not (or $found $given.existingSecret) }}
+{{ $section }}.host: missing. Say where {{ eq $section "broker" | ternary "the broker" "Redis" }} is, or put its whole URL into a Secret under the key url and name that in {{ $section }}.existingSecret.
+{{- else if and $found (not (or $given.password $given.existingSecret)) }}
+{{ $section }}.existingSecret: missing. Name {{ .missing }}
 {{- end }}
 {{- if contains "://" ($given.host | default "") }}
 {{ $section }}.host: holds a URL. Give the host name alone, or put the URL into a Secret under the key url and name that in {{ $section }}.existingSecret.
@@ -53,43 +89,34 @@ What holds for both connections. Takes a dict: section (the key), subchart (what
 {{- if and $given.existingSecret (or $given.password $given.username) }}
 {{ $section }}.existingSecret: set together with an inline {{ empty $given.password | ternary "username" "password" }}. Keep one of them.
 {{- end }}
-{{- if and $given.existingSecret (not $given.host) (eq $given.mode "existing") }}
+{{- if and $given.existingSecret (not $found) (eq $given.mode "existing") }}
 {{- range $key := list "port" "vhost" "database" }}
-{{- if not (has (get $given $key) (list nil "")) }}
+{{- if include "celery.isSet" (get $given $key) }}
 {{ $section }}.{{ $key }}: has no effect without {{ $section }}.host, because the Secret's url says it. Remove it, or set the host.
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{- define "celery.problems.config" -}}
-{{- $secret := "would be readable in a ConfigMap, and the runtime assembles it from Secrets. Use" }}
-{{- $owned := dict
-  "broker_url" (print $secret " broker.") "broker_read_url" (print $secret " broker.") "broker_write_url" (print $secret " broker.")
-  "result_backend" (print $secret " resultBackend.") "redbeat_redis_url" (print $secret " resultBackend.")
-  "beat_schedule" "is made from another key. Use beat.schedule."
-  "task_queues" "is made from another key. Use queues."
-  "task_default_queue" "is made from another key. Use defaultQueue."
-  "task_time_limit" "has no effect beside the group's own limit. Use maxTaskSeconds."
-  "task_soft_time_limit" "has no effect beside the group's own limit. Use maxTaskSeconds."
-  "worker_concurrency" "has no effect beside the group's own. Use concurrency."
-  "worker_pool" "has no effect beside the group's own. Use pool."
-  "worker_max_tasks_per_child" "has no effect on other groups than those that state it. Use maxTasksPerChild." }}
-{{- range $name, $value := .Values.config }}
-{{- if hasKey $owned $name }}
-config.{{ $name }}: {{ get $owned $name }}
-{{- else if not (regexMatch "^[a-z][a-z0-9_]*$" $name) }}
-config.{{ $name }}: not a setting's name. Celery's settings are lower case, without a prefix, e.g. task_routes
+{{/* The two subcharts: each is there when it is used, and only then. */}}
+{{- define "celery.problems.subcharts" -}}
+{{- $broker := .Values.broker }}
+{{- if and (eq (include "celery.embedsRabbitmq" .) "true") (not .Values.rabbitmq.enabled) }}
+rabbitmq.enabled: false, but broker.mode is embedded. Set rabbitmq.enabled to true, or broker.mode to existing.
+{{- else if and .Values.rabbitmq.enabled (ne $broker.kind "rabbitmq") }}
+rabbitmq.enabled: true, but broker.kind is {{ $broker.kind }} and would not use it. Set rabbitmq.enabled to false, or broker.kind to rabbitmq.
+{{- else if and .Values.rabbitmq.enabled (ne $broker.mode "embedded") }}
+rabbitmq.enabled: true, but broker.mode is existing and would not use it. Set rabbitmq.enabled to false, or broker.mode to embedded.
 {{- end }}
+{{- if and (eq (include "celery.embedsRedis" .) "true") (not .Values.redis.enabled) }}
+{{- $section := eq .Values.resultBackend.mode "embedded" | ternary "resultBackend" "broker" }}
+redis.enabled: false, but {{ $section }}.mode is embedded. Set redis.enabled to true, or {{ $section }}.mode to existing.
+{{- else if and .Values.redis.enabled (ne (include "celery.embedsRedis" .) "true") }}
+redis.enabled: true, but resultBackend.mode is existing and would not use it. Set redis.enabled to false, or resultBackend.mode to embedded.
 {{- end }}
-{{- $routes := .Values.config.task_routes }}
-{{- if kindIs "map" $routes }}
-{{- range $task, $route := $routes }}
-{{- $queue := kindIs "map" $route | ternary $route (dict "queue" $route) }}
-{{- $queue = get $queue "queue" }}
-{{- if and $queue (kindIs "string" $queue) (not (hasKey $.Values.queues $queue)) }}
-config.task_routes.{{ $task }}: "{{ $queue }}" is not declared. Add it under queues, or name one of: {{ keys $.Values.queues | sortAlpha | join ", " }}
-{{- end }}
-{{- end }}
-{{- end }}
+{{- end -}}
+
+{{/* "true" for a value that somebody has set: the defaults of values.yaml are these. */}}
+{{- define "celery.isSet" -}}
+{{- if not (has . (list nil "" false (dict))) }}true{{ end -}}
 {{- end -}}

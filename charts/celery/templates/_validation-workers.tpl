@@ -47,7 +47,10 @@ workers: empty. Add a group, e.g. workers: {main: {queues: [{{ .Values.defaultQu
 {{- if and (eq $worker.pool "gevent") (not (kindIs "invalid" .stated.maxTasksPerChild)) }}
 {{ $key }}.maxTasksPerChild: gevent has no child processes to replace. Remove it, or use pool: prefork.
 {{- end }}
-{{- if and (eq .root.Values.broker.mode "embedded") .root.Subcharts.rabbitmq }}
+{{- if and (eq .root.Values.broker.kind "sqs") (gt $seconds 43140) }}
+{{ $key }}.maxTaskSeconds: {{ $seconds }} is longer than SQS can hide a message, with a margin. Use 43140 or less, or another broker.kind.
+{{- end }}
+{{- if and (eq (include "celery.embedsRabbitmq" .root) "true") .root.Subcharts.rabbitmq }}
 {{- $timeout := int64 .root.Values.rabbitmq.consumerTimeoutSeconds }}
 {{- if le $timeout (add $seconds 30) }}
 {{ $key }}.maxTaskSeconds: {{ $seconds }} is too long for rabbitmq.consumerTimeoutSeconds ({{ $timeout }}): the broker would deliver the task again while it runs. Set rabbitmq.consumerTimeoutSeconds to more than {{ add $seconds 30 }}.

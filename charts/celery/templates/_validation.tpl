@@ -5,7 +5,7 @@ once; helpers that make objects call it first, so nothing is rendered from value
 */}}
 {{- define "celery.validate" -}}
 {{- $lines := list -}}
-{{- range $part := list "image" "queues" "workers" "beat" "broker" "results" "config" -}}
+{{- range $part := list "image" "queues" "workers" "beat" "broker" "results" "config" "plain" -}}
 {{- $lines = concat $lines (include (printf "celery.problems.%s" $part) $ | splitList "\n") -}}
 {{- end -}}
 {{- range $subchart := list "rabbitmq" "redis" -}}
@@ -55,7 +55,11 @@ fullnameOverride: "{{ $name }}" has {{ len $name }} characters, 46 is the most t
 {{- define "celery.problems.envName" -}}
 {{- $key := first . }}
 {{- $name := last . }}
-{{- if has $name (list "CELERY_APP" "CELERY_WORKER_GROUP" "CELERY_RUNTIME_DIR") }}
+{{- if has $name (list "CELERY_BROKER_URL" "CELERY_BROKER_READ_URL" "CELERY_BROKER_WRITE_URL") }}
+{{ $key }}.{{ $name }}: Celery would connect there, whatever broker says. Remove it and use broker.
+{{- else if eq $name "CELERY_RESULT_BACKEND" }}
+{{ $key }}.{{ $name }}: Celery would connect there, whatever resultBackend says. Remove it and use resultBackend.
+{{- else if has $name (list "CELERY_APP" "CELERY_WORKER_GROUP" "CELERY_RUNTIME_DIR") }}
 {{ $key }}.{{ $name }}: set by the chart. Remove it{{ if eq $name "CELERY_APP" }} and use app{{ end }}.
 {{- else if not (regexMatch "^[A-Za-z_][A-Za-z0-9_]*$" $name) }}
 {{ $key }}.{{ $name }}: not a name for an environment variable. Use letters, digits and "_".
@@ -68,11 +72,15 @@ queues: empty. Declare every queue that tasks are sent to, e.g. queues: {default
 {{- else if not (hasKey .Values.queues .Values.defaultQueue) }}
 defaultQueue: "{{ .Values.defaultQueue }}" is not declared. Add it under queues, or name one of: {{ keys .Values.queues | sortAlpha | join ", " }}
 {{- end }}
+{{- $sqs := eq .Values.broker.kind "sqs" }}
 {{- range $name, $_ := .Values.queues }}
-{{- if or (gt (len $name) 63) (not (regexMatch "^[A-Za-z0-9][A-Za-z0-9_-]*$" $name)) }}
-queues.{{ $name }}: not a name for a queue. Use up to 63 letters, digits, "_" and "-"; a dot would let a delayed task match two queues.
+{{- $stem := $sqs | ternary (trimSuffix ".fifo" $name) $name }}
+{{- if or (gt (len $name) 63) (not (regexMatch "^[A-Za-z0-9][A-Za-z0-9_-]*$" $stem)) }}
+queues.{{ $name }}: not a name for a queue. Use up to 63 letters, digits, "_" and "-"; {{ $sqs | ternary "a dot in .fifo at the end only." "a dot would let a delayed task match two queues." }}
 {{- else if or (eq $name "dlx") (hasPrefix "celery_delayed" $name) }}
 queues.{{ $name }}: reserved for the broker's own exchanges. Choose another name.
+{{- else if hasSuffix "-dead" $stem }}
+queues.{{ $name }}: reserved for dead letters. Choose another name.
 {{- end }}
 {{- end }}
 {{- end -}}

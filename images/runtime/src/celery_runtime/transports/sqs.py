@@ -3,7 +3,10 @@
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+from kombu.exceptions import OperationalError
 from kombu.transport import SQS
+from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 
 from celery_runtime import visibility
 
@@ -51,6 +54,17 @@ class Channel(SQS.Channel):
             for at, receipt in enumerate(receipts)
         ]
         self.sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+
+    def _has_queue(self, queue: str, **_: object) -> bool:
+        """Ask SQS, because a passive declaration would otherwise make the queue."""
+        try:
+            url = self._resolve_queue_url(queue)
+            self.sqs().get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        except (DoesNotExistQueueException, self.sqs().exceptions.QueueDoesNotExist):
+            return False
+        except ClientError as error:
+            raise OperationalError(str(error)) from error
+        return True
 
     def _create_queue(self, queue_name: str, attributes: dict[str, str]) -> dict[str, Any]:
         for name, dead in self.transport_options.get("dead_letters", {}).items():

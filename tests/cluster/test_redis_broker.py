@@ -1,0 +1,47 @@
+"""Redis as broker, by the overlay: nothing of RabbitMQ is there, and work is done."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from ci.paths import ROOT
+from tests.cluster.shop import Shop
+
+NAME = "onredis"
+SEND = """
+from celery_runtime.app import app
+print(app.send_task("celery.accumulate", ("paid", "sent"), queue="email").get(timeout=30))
+"""
+
+
+@pytest.fixture(scope="module")
+def onredis(shop: Shop) -> Iterator[Shop]:
+    """The demonstration without RabbitMQ; one group is enough, and no beat."""
+    values = [f"--values={ROOT / 'values' / name}.yaml" for name in ("dev", "redis")]
+    image = shop.target.image
+    options = {
+        "image": {"repository": image.repository, "tag": image.tag},
+        "workers.cpu": None,
+        "workers.io.queues": ["default", "email", "high_priority", "thumbnails"],
+        "beat": {"enabled": False, "schedule": {"reconcile": None}},
+    }
+    settings = [f"--set-json={key}={json.dumps(value)}" for key, value in options.items()]
+    with shop.release(NAME, *values, *settings):
+        yield shop
+
+
+def test_it_runs_without_rabbitmq(onredis: Shop) -> None:
+    pods = onredis.get("pods", f"--selector=app.kubernetes.io/instance={NAME}")["items"]
+    parts = {pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in pods}
+    assert parts == {"celery", "redis"}
+
+
+def test_a_task_is_done_and_its_result_comes_back(onredis: Shop) -> None:
+    printed = onredis.kubectl("exec", f"deploy/{NAME}-worker-io", "--", "python", "-c", SEND)
+    assert printed.split() == ["['paid',", "'sent']"]
+
+
+def test_helm_test_asks_the_workers(onredis: Shop) -> None:
+    printed = onredis.helm("test", NAME, "--logs", "--timeout=2m")
+    assert "Every queue has a consumer: default, email, high_priority, thumbnails" in printed
