@@ -1,11 +1,14 @@
 """Amazon SQS: queues with a redrive policy, and messages held while their worker lives."""
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from kombu.transport import SQS
 
 from celery_runtime import visibility
+from celery_runtime.brokers.sqs import FIFO
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
 BATCH = 10
@@ -38,6 +41,14 @@ class Channel(SQS.Channel):
         super()._get_bulk(queue, *arguments, **options)
         self._empty_polls = 0
 
+    def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:  # noqa: ANN401
+        """Send; what is for later waits in the queue, not in a worker that may be scaled away."""
+        # A FIFO queue has no delay for one message: there the worker holds it.
+        if not queue.endswith(FIFO):
+            delay = delay_seconds(message.get("headers") or {}, datetime.now(UTC))
+            message["properties"].setdefault("delay_seconds", delay)
+        super()._put(queue, message, **options)
+
     def _held(self) -> dict[str, list[str]]:
         held: dict[str, list[str]] = {}
         for receipt, message in list(self.qos._delivered.items()):
@@ -68,6 +79,17 @@ class Channel(SQS.Channel):
             "maxReceiveCount": dead["limit"] + 1,
         }
         return json.dumps(policy)
+
+
+def delay_seconds(headers: Mapping[str, Any], now: datetime) -> int | None:
+    """How long SQS can hold a task; what is left of its countdown the worker holds and renews."""
+    try:
+        moment = datetime.fromisoformat(headers["eta"])
+        left = int((moment - now).total_seconds())
+    except (LookupError, TypeError, ValueError):
+        # No ETA, or one without a time zone: the worker knows what it means.
+        return None
+    return min(left, SQS.MAX_DELAY_SECONDS) if left > 0 else None
 
 
 class Transport(SQS.Transport):
