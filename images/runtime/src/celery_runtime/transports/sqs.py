@@ -49,6 +49,16 @@ class Channel(SQS.Channel):
             message["properties"].setdefault("delay_seconds", delay)
         super()._put(queue, message, **options)
 
+    def _get_async(self, queue: str, count: int = 1, callback: object = None) -> object:
+        return super()._get_async(queue, _at_once(queue, count), callback)
+
+    def _receive_message(
+        self, queue: str, max_number_of_messages: int = 1, wait_time_seconds: int | None = None
+    ) -> dict[str, Any]:
+        most = _at_once(queue, max_number_of_messages)
+        received: dict[str, Any] = super()._receive_message(queue, most, wait_time_seconds)
+        return received
+
     def _held(self) -> dict[str, list[str]]:
         held: dict[str, list[str]] = {}
         for receipt, message in list(self.qos._delivered.items()):
@@ -79,6 +89,11 @@ class Channel(SQS.Channel):
             "maxReceiveCount": dead["limit"] + 1,
         }
         return json.dumps(policy)
+
+
+def _at_once(queue: str, count: int) -> int:
+    # Several of one group, fetched together, would run side by side.
+    return 1 if queue.endswith(FIFO) else count
 
 
 def delay_seconds(headers: Mapping[str, Any], now: datetime) -> int | None:
