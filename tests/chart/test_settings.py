@@ -63,13 +63,12 @@ EXISTING: list[tuple[str, dict[str, Any]]] = [
     ("redis", {}),
     ("redis", {"host": "cache.example", "port": 6380, "database": 3, "tls": True}),
     ("redis", {"sentinel": SENTINEL, "keyPrefix": "shop:", "visibilityTimeoutSeconds": 900}),
-    ("sqs", {"region": "eu-central-1"}),
+    ("sqs", {"region": "eu-central-1", "queuePrefix": "shop-"}),
     (
         "sqs",
         {
             "region": "eu-central-1",
             "endpoint": "https://sqs.example:4566",
-            "queuePrefix": "shop-",
             "visibilityTimeoutSeconds": 43_200,
             "queueUrls": {
                 f"{name}{suffix}": f"https://sqs.example/1/{name}{suffix}"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 EVERY_SECOND = {"task": "tiny.work", "every": 1, "queue": "email", "args": [0]}
 NIGHTLY = {"task": "tiny.fail", "cron": "0 3 * * *"}
-HANDOVER_SECONDS = 5
+#: Less than half of the lock that a beat would wait for.
+HANDOVER_SECONDS = 14
 
 
 @pytest.fixture

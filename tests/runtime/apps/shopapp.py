@@ -19,6 +19,8 @@ class Counted(Task):  # type: ignore[misc]  # celery has no types
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         ledger.incr(f"runs:{self.request.id}")
         ledger.rpush(f"ways:{self.request.id}", self.request.delivery_info["routing_key"])
+        group = (self.request.properties or {}).get("MessageGroupId", "")
+        ledger.rpush(f"groups:{self.request.id}", group)
         return super().__call__(*args, **kwargs)
 
 
@@ -29,9 +31,9 @@ def send_email(to: str, seconds: float = 0) -> str:
 
 
 @app.task(name="shop.charge_customer", base=Counted, bind=True, max_retries=5)
-def charge_customer(self: Task, order_id: int, fails: int = 0) -> int:
+def charge_customer(self: Task, order_id: int, fails: int = 0, countdown: float = 1) -> int:
     if self.request.retries < fails:
-        raise self.retry(countdown=1, exc=ConnectionError("the gateway is away"))
+        raise self.retry(countdown=countdown, exc=ConnectionError("the gateway is away"))
     return order_id
 
 
@@ -43,6 +45,13 @@ def resize_image(photo: int, edge: int) -> int:
 @app.task(name="shop.combine_thumbnails", base=Counted)
 def combine_thumbnails(sizes: list[int]) -> int:
     return sum(sizes)
+
+
+@app.task(name="shop.hold", base=Counted, acks_late=False)
+def hold(name: str) -> str:
+    while ledger.exists(f"hold:{name}"):
+        time.sleep(0.05)
+    return name
 
 
 @app.task(name="shop.refuse", base=Counted)

@@ -100,47 +100,78 @@ def broker(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+OpenShop = Callable[[Mounted, servers.Server], Shop]
+
+
 @pytest.fixture
 def shop(
-    broker: str,
-    running: Servers,
-    mounted: Mounted,
-    redis_url: str,
-    celery: Start,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Shop]:
+    broker: str, running: Servers, mounted: Mounted, redis_url: str, open_shop: OpenShop
+) -> Shop:
     """The application on that broker, with queues that no other test uses."""
     server = running[broker]
-    mark = os.urandom(4).hex()
-    queue, email = f"default-{mark}", f"email-{mark}"
-    mounted.settings["queues"] = {name: {"deliveryLimit": LIMIT} for name in (queue, email)}
-    mounted.settings["defaultQueue"] = queue
     mounted.secret("results/url", f"{redis_url}/0")
+    hidden = {} if broker == "rabbitmq" else {"visibilityTimeoutSeconds": VISIBILITY_SECONDS}
+    furnish(mounted, server, *new_queues(), **hidden)
+    return open_shop(mounted, server)
+
+
+def new_queues() -> tuple[str, str]:
+    mark = os.urandom(4).hex()
+    return f"default-{mark}", f"email-{mark}"
+
+
+def furnish(
+    mounted: Mounted,
+    server: servers.Server,
+    *queues: str,
+    **broker: Any,  # noqa: ANN401
+) -> None:
+    """Let the mounted settings lead to a server, with these queues, the first by default."""
+    mounted.settings["queues"] = {name: {"deliveryLimit": LIMIT} for name in queues}
+    mounted.settings["defaultQueue"] = queues[0]
     point(mounted, server)
-    if broker != "rabbitmq":
-        mounted.settings["broker"]["visibilityTimeoutSeconds"] = VISIBILITY_SECONDS
-        mounted.write()
-    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
-    app = Celery("producer")
-    configure(app)
+    mounted.settings["broker"] |= broker
+    mounted.write()
+
+
+@pytest.fixture
+def open_shop(redis_url: str, celery: Start, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenShop]:
+    """Opens the application with what is mounted."""
+    opened: list[Celery] = []
     ledger = Redis.from_url(f"{redis_url}/5", decode_responses=True)
 
-    def start(pool: str, *arguments: str, concurrency: int = 2, **more: str) -> Service:
-        return celery(
-            "worker",
-            f"--hostname={os.urandom(2).hex()}@%h",
-            f"--pool={pool}",
-            f"--concurrency={concurrency}",
-            f"--queues={queue},{email}",
-            "--loglevel=info",
-            "--without-gossip",
-            "--without-mingle",
-            "--without-heartbeat",
-            *arguments,
-            app="shopapp:app",
-            LEDGER_URL=f"{redis_url}/5",
-            **more,
-        )
+    def open_(mounted: Mounted, server: servers.Server) -> Shop:
+        monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
+        app = Celery("producer")
+        configure(app)
+        opened.append(app)
+        queue, *others = mounted.settings["queues"]
+        email = others[0] if others else queue
 
-    yield Shop(broker, server, mounted.path, email, app, ledger, start)
-    app.close()
+        def start(pool: str, *arguments: str, concurrency: int = 2, **more: str) -> Service:
+            environment = {
+                "CELERY_RUNTIME_DIR": str(mounted.path),
+                "LEDGER_URL": f"{redis_url}/5",
+                "app": "shopapp:app",
+                **more,
+            }
+            return celery(
+                "worker",
+                f"--hostname={os.urandom(2).hex()}@%h",
+                f"--pool={pool}",
+                f"--concurrency={concurrency}",
+                f"--queues={','.join(mounted.settings['queues'])}",
+                "--loglevel=info",
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+                *arguments,
+                **environment,
+            )
+
+        broker = str(mounted.settings["broker"]["kind"])
+        return Shop(broker, server, mounted.path, email, app, ledger, start)
+
+    yield open_
+    for app in opened:
+        app.close()

@@ -218,8 +218,9 @@ def sqs(folder: Path) -> SqsServer:
     port = free_port()
     program = Path(sys.executable).with_name("moto_server")
     command: list[str | Path] = [program, "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MOTO_RECORDER_FILEPATH": str(folder / "requests")}
     with (folder / "moto.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     wait_for_port(port)
     endpoint = f"http://127.0.0.1:{port}"
     client = boto3.client(

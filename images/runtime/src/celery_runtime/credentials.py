@@ -17,6 +17,8 @@ class Credentials:
     username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     url: str | None = field(default=None, repr=False)
+    #: What Redis' sentinels ask for; Redis itself may ask for something else.
+    sentinel_password: str | None = field(default=None, repr=False)
     #: The certificate authority to trust instead of the system's.
     ca_file: Path | None = None
 
@@ -78,6 +80,7 @@ def _credentials(mounted: Path, service: str) -> Credentials:
     return Credentials(
         service,
         **{name: _secret(folder / name) for name in ("username", "password", "url")},
+        sentinel_password=_secret(folder / "sentinel-password"),
         ca_file=ca_file if ca_file.exists() else None,
     )
 

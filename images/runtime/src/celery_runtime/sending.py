@@ -1,11 +1,13 @@
-"""What Celery 5.7 gets wrong on the way to quorum queues behind topic exchanges.
+"""What Celery 5.7 gets wrong when a task is sent for later, or again.
 
 Celery hands a delay to RabbitMQ, in whole seconds cut off after the point: `countdown=0.5` becomes
 0, which raises ValueError in the caller's face. And a retry with a delay goes to the queue of the
-task's route, or to the default one, wherever the message came from.
+task's route, or to the default one, wherever the message came from. On SQS a retry leaves its
+message group, too.
 """
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -17,6 +19,8 @@ from celery.utils.time import subtract_datetimes
 from celery_runtime import queues
 
 _WAYS = frozenset({"exchange", "routing_key"})
+#: What orders messages in a FIFO queue, and shares a standard queue fairly.
+GROUP = "MessageGroupId"
 LEAST_SECONDS = 1
 #: Celery looks at the clock again after us: an ETA just above a second would fall below it.
 CLOCK_MARGIN_SECONDS = 0.1
@@ -37,7 +41,7 @@ def at_least_a_second(
 
 
 def install(app: Celery) -> None:
-    """Mend both in `app.send_task`, which every way of sending a task goes through."""
+    """Mend all three in `app.send_task`, which every way of sending a task goes through."""
     send_task = app.send_task
 
     @wraps(send_task)
@@ -52,9 +56,19 @@ def install(app: Celery) -> None:
     ) -> AsyncResult:
         if countdown or eta:
             countdown, eta = at_least_a_second(countdown, eta, app.now())
-        return send_task(name, args, kwargs, countdown, eta, *more, **_by_queue(app, options))
+        options = {**_group(app, options), **_by_queue(app, options)}
+        return send_task(name, args, kwargs, countdown, eta, *more, **options)
 
     app.send_task = send
+
+
+def _group(app: Celery, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The group of an SQS message whose task is sent again: Celery's retry forgets it."""
+    request = app.current_task.request if app.current_task else None
+    if request is None or request.id != options.get("task_id"):
+        return {}
+    properties = request.properties or {}
+    return {GROUP: properties[GROUP]} if GROUP in properties else {}
 
 
 def _by_queue(app: Celery, options: dict[str, Any]) -> dict[str, Any]:

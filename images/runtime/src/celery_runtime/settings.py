@@ -86,6 +86,7 @@ class ResultBackend:
     host: str
     port: int
     database: int
+    tls: bool
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def parse(document: object) -> Settings:
     return Settings(
         broker=brokers.parse(root),
         result_backend=_result_backend(
-            root.table("resultBackend", known=("kind", "host", "port", "database"))
+            root.table("resultBackend", known=("kind", "host", "port", "database", "tls"))
         ),
         default_queue=default_queue,
         delivery_limits=limits,
@@ -177,6 +178,7 @@ def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]
         **derived,
         "result_backend": results,
         "redbeat_redis_url": results,
+        **_results_tls(results, secrets.results),
         "task_default_queue": settings.default_queue,
         "task_queues": [
             settings.broker.queue(name, delivery_limit=limit)
@@ -199,6 +201,7 @@ def _result_backend(table: Table) -> ResultBackend:
         host=table.optional("host", str, ""),
         port=table.integer("port", 6379, least=1, most=65535),
         database=table.integer("database", 0, least=0, most=2**31 - 1),
+        tls=table.flag("tls"),
     )
 
 
@@ -272,6 +275,7 @@ def _config(root: Table, known_queues: Mapping[str, int]) -> dict[str, Any]:
             raise refuse(
                 f"config.{key}", f"is not a Celery setting under its lower-case name. {hint}"
             )
+    Table(config, "config").table(OPTIONS)
     _check_routes(config.get("task_routes"), known_queues)
     return config
 
@@ -308,8 +312,16 @@ def _max_task_seconds(root: Table) -> int | None:
 
 
 def _results_url(results: ResultBackend, credentials: Credentials) -> str:
-    if whole := credentials.whole_url(*_RESULT_SCHEMES):
+    if whole := credentials.whole_url(*(("rediss",) if results.tls else _RESULT_SCHEMES)):
         return whole
     user = f"{encoded(credentials.username or '')}:{credentials.required_password()}"
     where = address(results.host, results.port, "resultBackend")
-    return f"redis://{user}@{where}/{results.database}"
+    return f"{'rediss' if results.tls else 'redis'}://{user}@{where}/{results.database}"
+
+
+def _results_tls(url: str, credentials: Credentials) -> dict[str, Any]:
+    """For Celery and RedBeat, which name a check in a URL differently and refuse each other's."""
+    if not url.startswith("rediss://"):
+        return {}
+    options = redis.tls_options(credentials)
+    return {"redis_backend_use_ssl": options, "redbeat_redis_use_ssl": options}

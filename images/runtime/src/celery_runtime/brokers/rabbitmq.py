@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 # kombu's own, by the door that mypy does not find half-typed.
 from celery.app.amqp import Exchange, Queue
@@ -75,13 +76,21 @@ class RabbitMQ:
             "task_create_missing_queue_exchange_type": "topic",
             # A publish counts once the broker has it on disk.
             "broker_transport_options": {"confirm_publish": True},
-            **({"broker_use_ssl": _tls(credentials)} if self.tls else {}),
+            **({"broker_use_ssl": _tls(credentials)} if self._encrypted(credentials) else {}),
         }
+
+    def _encrypted(self, credentials: Credentials) -> bool:
+        return self.tls or urlsplit(credentials.url or "").scheme == "amqps"
 
 
 def _tls(credentials: Credentials) -> dict[str, Any]:
     ca_file = credentials.ca_file
-    return {"cert_reqs": ssl.CERT_REQUIRED, **({"ca_certs": str(ca_file)} if ca_file else {})}
+    return {
+        "cert_reqs": ssl.CERT_REQUIRED,
+        # Without this key nobody's name is checked; kombu puts the URL's host in place of None.
+        "server_hostname": None,
+        **({"ca_certs": str(ca_file)} if ca_file else {}),
+    }
 
 
 def parse(root: Table) -> RabbitMQ:

@@ -1,9 +1,11 @@
 """Redis and Valkey: lists for queues, and messages that come back after a visibility timeout."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from celery.app.amqp import Exchange, Queue
 
@@ -17,14 +19,36 @@ SCHEMES = ("redis", "rediss", "sentinel")
 CONNECT_TIMEOUT_SECONDS = 5
 TIMEOUT_SECONDS = 30
 SWEEP_LOCK_SECONDS = 30
+#: A name, an IPv4 address or an IPv6 one in brackets; the port may be left out.
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?")
+_HOSTS = 'List the sentinels as in ["sentinel-0:26379"]'
 
 
 @dataclass(frozen=True)
 class Sentinel:
-    """The sentinels that know which Redis is the master."""
+    """The sentinels that know which Redis is the master; a whole URL may name them instead."""
 
     master: str
     hosts: tuple[str, ...]
+
+    def urls(self, user: str, database: int) -> str:
+        """One URL a sentinel; kombu tries them in turn."""
+        if not self.hosts:
+            raise refuse("broker.sentinel.hosts", f"is missing. {_HOSTS}, or mount a whole URL.")
+        return ";".join(f"sentinel://{user}@{host}/{database}" for host in self.hosts)
+
+    def options(self, credentials: Credentials, *, tls: bool) -> dict[str, Any]:
+        """The way to the sentinels: their own password, and Redis' TLS."""
+        return {
+            "master_name": self.master,
+            "sentinel_kwargs": {
+                "password": credentials.sentinel_password,
+                "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                # A sentinel answers at once, or the next one is asked.
+                "socket_timeout": CONNECT_TIMEOUT_SECONDS,
+                **({"ssl": True, **tls_options(credentials)} if tls else {}),
+            },
+        }
 
 
 @dataclass(frozen=True)
@@ -42,12 +66,10 @@ class Redis:
     def url(self, credentials: Credentials) -> str:
         """The mounted URL, or one made of the parts."""
         if whole := credentials.whole_url(*SCHEMES):
-            return whole
+            return self._that_fits(whole)
         user = f"{encoded(credentials.username or '')}:{credentials.required_password()}"
         if self.sentinel:
-            return ";".join(
-                f"sentinel://{user}@{host}/{self.database}" for host in self.sentinel.hosts
-            )
+            return self.sentinel.urls(user, self.database)
         where = address(self.host, self.port, "broker")
         return f"{'rediss' if self.tls else 'redis'}://{user}@{where}/{self.database}"
 
@@ -84,12 +106,21 @@ class Redis:
                     name: {"queue": name + DEAD_SUFFIX, "limit": limit}
                     for name, limit in delivery_limits.items()
                 },
-                **({"master_name": self.sentinel.master} if self.sentinel else {}),
+                **(self.sentinel.options(credentials, tls=self.tls) if self.sentinel else {}),
             },
             # A busy worker leaves to others what it cannot start yet.
             "worker_disable_prefetch": True,
-            **({"broker_use_ssl": tls_options(credentials)} if self.tls else {}),
+            **({"broker_use_ssl": tls_options(credentials)} if self._tls(credentials) else {}),
         }
+
+    def _that_fits(self, url: str) -> str:
+        if urlsplit(url).scheme == "sentinel" and not self.sentinel:
+            raise refuse("broker.sentinel", "is missing. A sentinel:// URL needs its master.")
+        return url
+
+    def _tls(self, credentials: Credentials) -> bool:
+        # By itself kombu would verify nobody behind rediss://.
+        return self.tls or urlsplit(credentials.url or "").scheme == "rediss"
 
 
 def tls_options(credentials: Credentials) -> dict[str, Any]:
@@ -105,6 +136,8 @@ def parse(root: Table) -> Redis:
     """The broker section when its kind is redis."""
     keys = ("host", "port", "database", "tls", "keyPrefix", "visibilityTimeoutSeconds", "sentinel")
     table = root.table("broker", known=("kind", *keys))
+    if "host" in table and "sentinel" in table:
+        raise refuse(table.path("host"), "and sentinel exclude each other. Set one of the two.")
     return Redis(
         host=table.optional("host", str, ""),
         port=table.integer("port", 6379, least=1, most=65535),
@@ -118,7 +151,7 @@ def parse(root: Table) -> Redis:
 
 def _sentinel(table: Table) -> Sentinel:
     sentinel = table.table("sentinel", known=("master", "hosts"))
-    hosts = sentinel.required("hosts", list)
-    if not hosts or not all(isinstance(host, str) for host in hosts):
-        raise refuse(sentinel.path("hosts"), 'must list host:port, as in ["sentinel-0:26379"].')
+    hosts = sentinel.optional("hosts", list, [])
+    if not all(isinstance(host, str) and _HOST.fullmatch(host) for host in hosts):
+        raise refuse(sentinel.path("hosts"), f"cannot be read. {_HOSTS}.")
     return Sentinel(sentinel.required("master", str), tuple(hosts))

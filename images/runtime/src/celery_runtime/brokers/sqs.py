@@ -1,5 +1,6 @@
 """Amazon SQS: no events, no remote control, and queues that may have been made elsewhere."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,12 @@ from celery.app.amqp import Exchange, Queue
 
 from celery_runtime import visibility
 from celery_runtime.credentials import Credentials
-from celery_runtime.document import Table, refuse
+from celery_runtime.document import Table, refuse, suggest
 from celery_runtime.queues import TaskQueue
 
 FIFO = ".fifo"
+NAME = re.compile(r"[\w-]{1,80}|(?=.{1,80}$)[\w-]+\.fifo", re.ASCII)
+_HTTP = "a URL that begins with http:// or https://"
 #: SQS itself turns a dot into a hyphen.
 DEAD_SUFFIX = "-dead"
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -33,10 +36,12 @@ class Sqs:
 
     def url(self, credentials: Credentials) -> str:
         """No credentials but those of the workload, unless an access key is mounted."""
+        if credentials.url:
+            raise refuse("broker", "of kind sqs takes no URL as a secret. Set region and endpoint.")
         key = ""
         if credentials.username or credentials.password:
             key = f"{credentials.required_username()}:{credentials.required_password()}@"
-        return f"sqs://{key}{encoded_address(self.endpoint)}"
+        return f"sqs://{key}{urlsplit(self.endpoint).netloc}"
 
     def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:  # noqa: ARG002 # see configuration
         """A queue by its name, with the name of its dead-letter queue."""
@@ -75,14 +80,27 @@ class Sqs:
 
     def _predefined(self, names: Mapping[str, int]) -> dict[str, dict[str, str]]:
         wanted = [each for name in names for each in (name, dead_name(name))]
-        for name in wanted:
-            if name not in self.urls:
-                raise refuse(
-                    f"broker.queueUrls.{name}",
-                    "is missing. Where one queue has a URL, every queue and its dead-letter queue "
-                    "need one.",
-                )
-        return {name: {"url": self.urls[name]} for name in wanted}
+        for name in self.urls:
+            if name not in wanted:
+                raise refuse(f"broker.queueUrls.{name}", f"names no queue. {suggest(name, wanted)}")
+        return {name: {"url": self._queue_url(name)} for name in wanted}
+
+    def _queue_url(self, name: str) -> str:
+        path = f"broker.queueUrls.{name}"
+        if name not in self.urls:
+            raise refuse(
+                path,
+                "is missing. Where one queue has a URL, every queue and its dead-letter queue "
+                "need one.",
+            )
+        if not NAME.fullmatch(name):
+            raise refuse(path, "is not a name that SQS knows: letters, digits, - and _, and .fifo.")
+        url = self.urls[name]
+        if not _is_http(url):
+            raise refuse(path, f"must be {_HTTP}.")
+        if url.endswith(FIFO) != name.endswith(FIFO):
+            raise refuse(path, "and its URL must both end in .fifo, or neither.")
+        return url
 
     def _visibility_timeout_seconds(self, max_task_seconds: int | None) -> int:
         derived = self.visibility_timeout_seconds or visibility.timeout_seconds(max_task_seconds)
@@ -101,9 +119,8 @@ def dead_name(name: str) -> str:
     return stem + DEAD_SUFFIX + name[len(stem) :]
 
 
-def encoded_address(endpoint: str) -> str:
-    """host:port of an endpoint that is not Amazon's own; empty without one."""
-    return urlsplit(endpoint).netloc
+def _is_http(url: object) -> bool:
+    return isinstance(url, str) and urlsplit(url).scheme in ("http", "https")
 
 
 def parse(root: Table) -> Sqs:
@@ -111,8 +128,10 @@ def parse(root: Table) -> Sqs:
     keys = ("region", "endpoint", "queuePrefix", "queueUrls", "visibilityTimeoutSeconds")
     table = root.table("broker", known=("kind", *keys))
     endpoint = table.optional("endpoint", str, "")
-    if endpoint and urlsplit(endpoint).scheme not in ("http", "https"):
-        raise refuse(table.path("endpoint"), "must be a URL that begins with http:// or https://.")
+    if endpoint and not _is_http(endpoint):
+        raise refuse(table.path("endpoint"), f"must be {_HTTP}.")
+    if table.optional("queueUrls", dict, {}) and "queuePrefix" in table:
+        raise refuse(table.path("queuePrefix"), "has no effect on queueUrls. Set one of the two.")
     return Sqs(
         region=table.required("region", str),
         endpoint=endpoint,

@@ -1,10 +1,13 @@
 """Redis and Valkey: a counted, bounded redelivery, which ends in the dead-letter queue."""
 
+from base64 import b64encode
 from time import time
 from typing import Any
+from uuid import uuid4
 
 from kombu.transport import redis
-from redis.client import Pipeline
+from kombu.utils.json import dumps, loads
+from redis.client import Pipeline, Redis
 
 from celery_runtime import visibility
 from celery_runtime.deadletter import record
@@ -13,6 +16,8 @@ from celery_runtime.deadletter import record
 DELIVERY_COUNT = "x-delivery-count"
 #: How long an abandoned message may wait on top of its timeout.
 SWEEP_SECONDS = 10
+#: What kombu raises at an item that is no message of its own.
+FOREIGN = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class QoS(redis.QoS):
@@ -49,6 +54,28 @@ class BoundedRedelivery:
                 client.zadd(self.unacked_index_key, held, xx=True)  # type: ignore[attr-defined]
         self.qos.restore_visible(num=self.unacked_restore_limit, interval=1)  # type: ignore[attr-defined]
 
+    def _create_client(self, asynchronous: bool = False) -> Redis:
+        client: Redis = super()._create_client(asynchronous)  # type: ignore[misc]
+        client.set_response_callback("BRPOP", self._popped)
+        return client
+
+    def _popped(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes | str] | None:
+        """What was taken out of a list; kombu would end at a foreign item, or lose it."""
+        if not reply:
+            return None
+        key, item = reply
+        if self._is_message(item):
+            return key, item
+        queue = key.decode().removeprefix(self.global_keyprefix).rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
+        return key, dumps(wrapped(item, queue))
+
+    def _is_message(self, item: bytes) -> bool:
+        try:
+            message = self.Message(loads(item), channel=self)  # type: ignore[attr-defined]
+            return bool({"exchange", "routing_key"} <= message.delivery_info.keys())
+        except FOREIGN:
+            return False
+
     def _do_restore_message(
         self,
         payload: dict[str, Any],
@@ -70,6 +97,21 @@ class BoundedRedelivery:
             exchange, routing_key = "", limit["queue"]
             payload["properties"]["delivery_info"] = {"exchange": "", "routing_key": routing_key}
         super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)  # type: ignore[misc]
+
+
+def wrapped(item: bytes, queue: str) -> dict[str, Any]:
+    """A message around something that is none; the consumer finds it unreadable and buries it."""
+    return {
+        "body": b64encode(item).decode(),
+        "content-type": "application/octet-stream",
+        "content-encoding": "binary",
+        "headers": {},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": str(uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
 
 
 class Channel(BoundedRedelivery, redis.Channel):

@@ -1,6 +1,8 @@
 """Amazon SQS: queues with a redrive policy, and messages held while their worker lives."""
 
 import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -9,6 +11,7 @@ from kombu.transport import SQS
 from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 
 from celery_runtime import visibility
+from celery_runtime.brokers.sqs import FIFO
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
 BATCH = 10
@@ -40,6 +43,24 @@ class Channel(SQS.Channel):
         self._empty_polls += 1
         super()._get_bulk(queue, *arguments, **options)
         self._empty_polls = 0
+
+    def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:  # noqa: ANN401
+        """Send; what is for later waits in the queue, not in a worker that may be scaled away."""
+        # A FIFO queue has no delay for one message: there the worker holds it.
+        if not queue.endswith(FIFO):
+            delay = delay_seconds(message.get("headers") or {}, datetime.now(UTC))
+            message["properties"].setdefault("delay_seconds", delay)
+        super()._put(queue, message, **options)
+
+    def _get_async(self, queue: str, count: int = 1, callback: object = None) -> object:
+        return super()._get_async(queue, _at_once(queue, count), callback)
+
+    def _receive_message(
+        self, queue: str, max_number_of_messages: int = 1, wait_time_seconds: int | None = None
+    ) -> dict[str, Any]:
+        most = _at_once(queue, max_number_of_messages)
+        received: dict[str, Any] = super()._receive_message(queue, most, wait_time_seconds)
+        return received
 
     def _held(self) -> dict[str, list[str]]:
         held: dict[str, list[str]] = {}
@@ -82,6 +103,22 @@ class Channel(SQS.Channel):
             "maxReceiveCount": dead["limit"] + 1,
         }
         return json.dumps(policy)
+
+
+def _at_once(queue: str, count: int) -> int:
+    # Several of one group, fetched together, would run side by side.
+    return 1 if queue.endswith(FIFO) else count
+
+
+def delay_seconds(headers: Mapping[str, Any], now: datetime) -> int | None:
+    """How long SQS can hold a task; what is left of its countdown the worker holds and renews."""
+    try:
+        moment = datetime.fromisoformat(headers["eta"])
+        left = int((moment - now).total_seconds())
+    except (LookupError, TypeError, ValueError):
+        # No ETA, or one without a time zone: the worker knows what it means.
+        return None
+    return min(left, SQS.MAX_DELAY_SECONDS) if left > 0 else None
 
 
 class Transport(SQS.Transport):

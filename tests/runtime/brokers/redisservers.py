@@ -1,0 +1,156 @@
+"""redis-server on this machine where a test needs what the containers have not: TLS, sentinels."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.runtime.brokers.certificates import Certificate
+from tests.runtime.brokers.servers import PASSWORD, wait_until_it_serves
+from tests.runtime.conftest import free_port, wait_until
+
+LOOPBACK = "127.0.0.1"
+SENTINEL_PASSWORD = "not the one of redis"
+MASTER = "jobs"
+DOWN_AFTER_SECONDS = 2
+AT_ONCE = ("--repl-diskless-sync-delay", "0")
+COMMON = ("--bind", LOOPBACK, "--save", "", "--requirepass", PASSWORD)
+
+
+@dataclass
+class RedisProcess:
+    """A redis-server, or a sentinel, with the configuration that it is given."""
+
+    folder: Path
+    arguments: tuple[str, ...]
+    client: Redis
+    settings: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=lambda: {"broker/password": PASSWORD})
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        binary = shutil.which("redis-server")
+        if binary is None:
+            pytest.fail(
+                "redis-server is missing: apt-get install --no-install-recommends redis-server"
+            )
+        self.folder.mkdir(exist_ok=True)
+        log = self.folder / "redis.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [binary, *self.arguments], cwd=self.folder, stdout=output, stderr=output
+            )
+        wait_until_it_serves(self.client.ping, log.read_text)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def pause(self) -> None:
+        raise NotImplementedError
+
+    resume = pause
+
+    def remove(self) -> None:
+        self.stop()
+        self.client.close()
+
+
+def tls_redis(folder: Path, certificate: Certificate) -> RedisProcess:
+    """A Redis that speaks nothing but TLS."""
+    port = free_port()
+    files = ("--tls-cert-file", certificate.certificate, "--tls-key-file", certificate.key)
+    tls = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *map(str, files))
+    client = Redis(
+        "localhost", port, password=PASSWORD, ssl=True, ssl_ca_certs=str(certificate.authority)
+    )
+    settings = {"kind": "redis", "host": "localhost", "port": port, "tls": True}
+    return RedisProcess(folder, (*tls, *COMMON), client, settings)
+
+
+class Replicated:
+    """A master, a replica, and sentinels that have a password of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.servers = [self._server(folder / f"redis-{number}") for number in range(2)]
+        self.sentinels = [self._sentinel(folder / f"sentinel-{number}") for number in range(3)]
+        hosts = [f"{LOOPBACK}:{port_of(sentinel)}" for sentinel in self.sentinels]
+        self.settings: dict[str, Any] = {
+            "kind": "redis",
+            "sentinel": {"master": MASTER, "hosts": hosts},
+        }
+        self.secrets = {
+            "broker/password": PASSWORD,
+            "broker/sentinel-password": SENTINEL_PASSWORD,
+        }
+        self._master = self.servers[0]
+
+    def start(self) -> None:
+        for process in (*self.servers, *self.sentinels):
+            process.start()
+        self.servers[1].client.replicaof(LOOPBACK, str(port_of(self._master)))
+        wait_until(lambda: self._master.client.wait(1, 100), "a replica")
+        wait_until(lambda: all(map(self._knows_others, self.sentinels)), "the sentinels agree")
+
+    def stop(self) -> None:
+        """End the master, and wait until every sentinel has a replica in its place."""
+        self._master.stop()
+        (self._master,) = [server for server in self.servers if server is not self._master]
+        wait_until(
+            lambda: all(map(self._names_master, self.sentinels)),
+            "a replica is promoted",
+            seconds=60,
+        )
+
+    def pause(self) -> None:
+        raise NotImplementedError
+
+    resume = pause
+
+    def remove(self) -> None:
+        for process in (*self.sentinels, *self.servers):
+            process.remove()
+
+    def replicated(self) -> None:
+        """Wait until the replica has everything."""
+        assert self._master.client.wait(1, 10_000) == 1
+
+    def _server(self, folder: Path) -> RedisProcess:
+        port = free_port()
+        arguments = ("--port", str(port), *COMMON, "--masterauth", PASSWORD, *AT_ONCE)
+        return RedisProcess(folder, arguments, Redis(LOOPBACK, port, password=PASSWORD))
+
+    def _sentinel(self, folder: Path) -> RedisProcess:
+        port = free_port()
+        folder.mkdir()
+        (folder / "sentinel.conf").write_text(
+            f"""port {port}
+bind {LOOPBACK}
+requirepass "{SENTINEL_PASSWORD}"
+sentinel sentinel-pass "{SENTINEL_PASSWORD}"
+sentinel monitor {MASTER} {LOOPBACK} {port_of(self.servers[0])} 2
+sentinel auth-pass {MASTER} "{PASSWORD}"
+sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_SECONDS * 1000}
+sentinel failover-timeout {MASTER} 10000
+"""
+        )
+        client = Redis(LOOPBACK, port, password=SENTINEL_PASSWORD)
+        return RedisProcess(folder, ("sentinel.conf", "--sentinel"), client)
+
+    def _knows_others(self, sentinel: RedisProcess) -> bool:
+        master: Any = sentinel.client.sentinel_master(MASTER)
+        return (master["num-slaves"], master["num-other-sentinels"]) == (1, 2)
+
+    def _names_master(self, sentinel: RedisProcess) -> bool:
+        master: Any = sentinel.client.sentinel_master(MASTER)
+        return master["port"] == port_of(self._master) and not master["is_odown"]
+
+
+def port_of(process: RedisProcess) -> int:
+    return int(process.client.get_connection_kwargs()["port"])

@@ -1,0 +1,25 @@
+"""What only RabbitMQ has."""
+
+from statistics import mean
+
+import pytest
+
+from tests.runtime.brokers.conftest import Shop
+
+pytestmark = pytest.mark.xdist_group("rabbitmq")
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_on_rabbitmq_five_and_more_go_before_four_and_less(shop: Shop) -> None:
+    normal = [shop.send("send_email", f"{n}", priority=4) for n in range(20)]
+    urgent = [shop.send("send_email", f"{n}", priority=5) for n in range(20)]
+    service = shop.start("prefork", concurrency=1)
+    done = {result.id: result.get(timeout=20) and result.date_done for result in normal + urgent}
+    order = sorted(done, key=lambda id_: done[id_])
+    places = {id_: place for place, id_ in enumerate(order)}
+    # Up to 4.2 two urgent messages go before each normal one, from 4.3 on all of them.
+    ahead = mean(places[result.id] for result in normal) - mean(
+        places[result.id] for result in urgent
+    )
+    assert ahead >= 5
+    assert service.stop() == 0

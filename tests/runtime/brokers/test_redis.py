@@ -1,0 +1,294 @@
+"""What only Redis has: sentinels, prefixes, its own priorities, lists that anybody can push to."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from celery_runtime.deadletter.box import Box
+from celery_runtime.deadletter.record import DeadMessage
+from celery_runtime.queues import TaskQueue
+from tests.runtime.brokers import servers
+from tests.runtime.brokers.conftest import (
+    LIMIT,
+    VISIBILITY_SECONDS,
+    OpenShop,
+    Servers,
+    Shop,
+    furnish,
+    new_queues,
+)
+from tests.runtime.brokers.redisservers import Replicated
+from tests.runtime.conftest import POOLS, Mounted, wait_until
+
+pytestmark = pytest.mark.xdist_group("redis")
+both_pools = pytest.mark.parametrize("pool", POOLS)
+on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
+#: A killed worker's message is looked for every third of its timeout.
+RETURN_SECONDS = 2 * VISIBILITY_SECONDS + 20
+
+
+def dead(shop: Shop) -> list[DeadMessage]:
+    """The dead messages of all queues."""
+    queues = [queue for queue in shop.app.amqp.queues.values() if isinstance(queue, TaskQueue)]
+    with Box(shop.app, queues) as box:
+        return [held.dead for held in box]
+
+
+def client(shop: Shop) -> Redis:
+    """The broker itself."""
+    return Redis(port=shop.server.settings["port"], password=servers.PASSWORD)
+
+
+def waiting(shop: Shop, *, prefix: str = "") -> list[dict[str, Any]]:
+    """The messages of the default queue, as kombu wrote them."""
+    items: Any = client(shop).lrange(prefix + shop.app.conf.task_default_queue, 0, -1)
+    return [json.loads(item) for item in items]
+
+
+# Sentinels
+
+
+@pytest.fixture
+def replicated(tmp_path: Path) -> Iterator[Replicated]:
+    """A master, its replica and three sentinels."""
+    started = Replicated(tmp_path)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.remove()
+
+
+@both_pools
+def test_a_worker_goes_on_with_the_replica_that_sentinels_promote(
+    replicated: Replicated, mounted: Mounted, redis_url: str, open_shop: OpenShop, pool: str
+) -> None:
+    mounted.secret("results/url", f"{redis_url}/0")
+    furnish(mounted, replicated, *new_queues(), visibilityTimeoutSeconds=VISIBILITY_SECONDS)
+    shop = open_shop(mounted, replicated)
+    service = shop.start(pool)
+    service.wait_for("ready", 200)
+    running = shop.send("send_email", "running", 5)
+    shop.wait_for_runs(running, 1)
+    before = [shop.send("send_email", f"before {n}", 1) for n in range(4)]
+    replicated.replicated()
+    replicated.stop()
+    after = [shop.send("send_email", f"after {n}") for n in range(20)]
+    assert running.get(timeout=60) == "running"
+    assert [result.get(timeout=60) for result in before] == [f"before {n}" for n in range(4)]
+    assert [result.get(timeout=60) for result in after] == [f"after {n}" for n in range(20)]
+    service.wait_for("ready", 200)
+    assert service.stop() == 0
+
+
+# Prefixes
+
+
+@pytest.fixture
+def shops(
+    running: Servers, mounted: Mounted, redis_url: str, open_shop: OpenShop, tmp_path: Path
+) -> list[Shop]:
+    """Two applications with the same queues on one database, and a prefix each."""
+    queues, opened = new_queues(), []
+    client = Redis(port=running["redis"].settings["port"], password=servers.PASSWORD)
+    client.flushall()
+    for prefix in ("one:", "two:"):
+        own = Mounted(tmp_path / prefix, dict(mounted.settings))
+        (own.path / "broker").mkdir(parents=True)
+        own.secret("results/url", f"{redis_url}/0")
+        furnish(
+            own,
+            running["redis"],
+            *queues,
+            keyPrefix=prefix,
+            visibilityTimeoutSeconds=VISIBILITY_SECONDS,
+        )
+        opened.append(open_shop(own, running["redis"]))
+    return opened
+
+
+def test_two_applications_with_a_prefix_each_share_a_database(shops: list[Shop]) -> None:
+    one, two = shops
+    workers = {"one": one.start("prefork"), "two": two.start("gevent")}
+    for worker in workers.values():
+        worker.wait_for("ready", 200)
+    # Remote control: each is answered by its own worker.
+    assert [len(shop.app.control.ping(timeout=3)) for shop in shops] == [1, 1]
+
+    # What a killed worker held comes back to its own application only.
+    held = one.send("send_email", "held", 4)
+    one.wait_for_runs(held, 1)
+    workers["one"].process.send_signal(signal.SIGKILL)
+    workers["one"].process.wait()
+    refused = one.send("refuse")
+    mails = [one.send("send_email", f"mail {n}") for n in range(5)]
+    for _ in range(VISIBILITY_SECONDS + 4):
+        assert two.send("send_email", "a second", 1).get(timeout=20) == "a second"
+    assert one.runs(held) == 1
+    assert [one.runs(task) for task in (refused, *mails)] == [0] * 6
+    assert len(waiting(one, prefix="one:")) == 6
+    assert client(one).hlen("one:unacked") == 1
+
+    last = one.start("gevent")
+    last.wait_for("ready", 200)
+    assert [mail.get(timeout=20) for mail in mails] == [f"mail {n}" for n in range(5)]
+    assert held.get(timeout=RETURN_SECONDS) == "held"
+
+    # Dead letters stay apart, too.
+    assert [message.id for message in dead(one)] == [refused.id]
+    assert dead(two) == []
+    assert [last.stop(), workers["two"].stop()] == [0, 0]
+    keys: Any = client(one).keys()
+    assert {key.decode().split(":")[0] for key in keys} <= {"one", "two"}
+
+
+# Priorities
+
+
+@on_redis
+def test_on_redis_zero_is_the_most_urgent(shop: Shop) -> None:
+    normal = [shop.send("send_email", f"{n}", priority=9) for n in range(5)]
+    urgent = [shop.send("send_email", f"{n}", priority=0) for n in range(5)]
+    default = shop.send("send_email", "default")
+    service = shop.start("prefork", concurrency=1)
+    for result in (*normal, *urgent, default):
+        result.get(timeout=20)
+    first = min(result.date_done for result in normal)
+    assert all(result.date_done < first for result in (*urgent, default))
+    assert service.stop() == 0
+
+
+# Prefetching
+
+
+@on_redis
+@both_pools
+@pytest.mark.parametrize("hoards", [False, True])
+def test_a_busy_worker_leaves_tasks_that_are_acknowledged_early_to_an_idle_one(
+    shop: Shop, pool: str, hoards: bool
+) -> None:
+    name = f"{pool}-{os.urandom(4).hex()}"
+    # Without it Celery takes one more than it can run.
+    more = {"CELERY_WORKER_DISABLE_PREFETCH": "false"} if hoards else {}
+    busy = shop.start(pool, concurrency=1, **more)
+    busy.wait_for("ready", 200)
+    shop.ledger.set(f"hold:{name}", 1)
+    running = shop.send("hold", name)
+    shop.wait_for_runs(running, 1)
+    next_ = shop.send("hold", "next")
+    if hoards:
+        wait_until(lambda: not waiting(shop), "the busy worker takes one more")
+    idle = shop.start(pool, concurrency=1, **more)
+    idle.wait_for("ready", 200)
+    assert shop.send("hold", "another").get(timeout=20) == "another"
+    assert shop.runs(next_) == (0 if hoards else 1)
+    shop.ledger.delete(f"hold:{name}")
+    assert [running.get(timeout=20), next_.get(timeout=20)] == [name, "next"]
+    assert [busy.stop(), idle.stop()] == [0, 0]
+
+
+@on_redis
+def test_a_worker_that_scales_its_processes_takes_what_they_can_run(shop: Shop) -> None:
+    names = [f"{n}-{os.urandom(4).hex()}" for n in range(3)]
+    for name in names:
+        shop.ledger.set(f"hold:{name}", 1)
+    service = shop.start("prefork", "--autoscale=3,1")
+    service.wait_for("ready", 200)
+    held = [shop.send("hold", name) for name in names]
+    for result in held:
+        shop.wait_for_runs(result, 1)
+    for name in names:
+        shop.ledger.delete(f"hold:{name}")
+    assert [result.get(timeout=20) for result in held] == names
+    assert service.stop() == 0
+
+
+# Delivery limits
+
+
+@on_redis
+@both_pools
+def test_a_message_dies_with_the_last_worker_that_its_limit_allows(shop: Shop, pool: str) -> None:
+    task = shop.send("send_email", "deadly", 60)
+    for run in range(1, LIMIT + 2):
+        worker = shop.start(pool)
+        shop.wait_for_runs(task, run, seconds=RETURN_SECONDS)
+        worker.process.send_signal(signal.SIGKILL)
+        worker.process.wait()
+    last = shop.start(pool)
+    wait_until(lambda: dead(shop), "it is dead", seconds=RETURN_SECONDS)
+    (message,) = dead(shop)
+    assert (message.id, message.reason) == (task.id, "delivery_limit")
+    assert shop.runs(task) == LIMIT + 1
+    assert last.stop() == 0
+
+
+@on_redis
+@both_pools
+def test_a_worker_that_leaves_in_order_costs_no_delivery(shop: Shop, pool: str) -> None:
+    shop.send("send_email", "later", countdown=300)
+    for _ in range(LIMIT + 1):
+        worker = shop.start(pool)
+        worker.wait_for("ready", 200)
+        wait_until(lambda: not waiting(shop), "the worker holds it")
+        assert worker.stop() == 0
+        (message,) = waiting(shop)
+        assert "x-delivery-count" not in message["headers"]
+    assert dead(shop) == []
+
+
+# What is no message
+
+
+def foreign(queue: str) -> list[bytes]:
+    """Items of others: not text, not JSON, not kombu's, nearly kombu's."""
+    nearly = {
+        "body": "x",
+        "headers": {"task": "shop.send_email", "id": "1"},
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": "1",
+            "delivery_info": {"exchange": "", "routing_key": queue},
+        },
+    }
+    return [
+        b"\xff\xfe",
+        b"",
+        b"7",
+        b"[" * 100_000,
+        b'{"task": "shop.send_email", "id": "1", "args": ["never"], "kwargs": {}}',
+        json.dumps(nearly).encode(),
+        json.dumps({**nearly, "properties": {"delivery_tag": "2"}}).encode(),
+        json.dumps({**nearly, "properties": {"delivery_tag": "3", "delivery_info": 5}}).encode(),
+    ]
+
+
+@on_redis
+@both_pools
+@pytest.mark.parametrize("prefix", ["", "shop:"])
+def test_a_foreign_item_in_a_queue_is_kept_among_the_dead_and_the_worker_goes_on(
+    shop: Shop, mounted: Mounted, open_shop: OpenShop, pool: str, prefix: str
+) -> None:
+    mounted.settings["broker"]["keyPrefix"] = prefix
+    mounted.write()
+    shop = open_shop(mounted, shop.server)
+    queue = shop.app.conf.task_default_queue
+    service = shop.start(pool)
+    service.wait_for("ready", 200)
+    items = foreign(queue)
+    for item in items:
+        client(shop).lpush(prefix + queue, item)
+    assert shop.send("send_email", "goes on").get(timeout=20) == "goes on"
+    wait_until(lambda: client(shop).llen(f"{prefix}{queue}.dead") == len(items), "all are kept")
+    assert {message.reason for message in dead(shop)} == {"unreadable"}
+    assert sorted(message.size_bytes for message in dead(shop)) == sorted(map(len, items))
+    assert service.probe("ready") == (200, "consuming")
+    assert service.stop() == 0
