@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,6 +22,7 @@ from celery import Celery
 HERE = Path(__file__).parent
 DEADLINE_SECONDS = 20
 POOLS = ("prefork", "gevent")
+PORTS = (20_000, 32_768)
 
 
 @dataclass
@@ -130,8 +132,11 @@ def mounted(tmp_path: Path, document: dict[str, Any]) -> Mounted:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that no outgoing connection gets: a client that retries could reach itself on it."""
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.fixture(scope="session")
@@ -193,10 +198,15 @@ def producer(redis_url: str, reachable: Mounted) -> Iterator[Celery]:
 
 @pytest.fixture
 def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
-    """Starts `celery -A celery_runtime.app …` as the chart does."""
+    """Starts `celery -A celery_runtime.app …` as the chart does, or of an app as it is."""
     started: list[Service] = []
 
-    def start(*arguments: str, app: str = "tinyapp:app", **more: str) -> Service:
+    def start(
+        *arguments: str,
+        module: str = "celery_runtime.app",
+        app: str = "tinyapp:app",
+        **more: str,
+    ) -> Service:
         port = free_port()
         log = tmp_path / f"{len(started)}.log"
         environment = {
@@ -209,11 +219,12 @@ def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [Path(sys.executable).with_name("celery"), "-A", "celery_runtime.app", *arguments],
+                [Path(sys.executable).with_name("celery"), "-A", module, *arguments],
                 env=environment,
                 cwd=tmp_path,
                 stdout=output,
                 stderr=output,
+                process_group=0,
             )
         started.append(Service(process, port, log))
         return started[-1]

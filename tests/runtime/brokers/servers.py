@@ -69,10 +69,10 @@ class Container:
         self.wait()
 
     def pause(self) -> None:
-        os.kill(self._pid(), signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        os.kill(self._pid(), signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
         engine("rm", "--force", "--volumes", "--time=0", self.name)
@@ -87,8 +87,16 @@ class Container:
     def execute(self, *command: str) -> str:
         return engine("exec", self.name, *command)
 
-    def _pid(self) -> int:
-        return int(engine("inspect", "--format={{.State.Pid}}", self.name))
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal every process: RabbitMQ's first one is a shell that waits for the broker."""
+        for pid in descendants(int(engine("inspect", "--format={{.State.Pid}}", self.name))):
+            os.kill(pid, number)
+
+
+def descendants(pid: int) -> list[int]:
+    """A process and all that come from it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in descendants(int(child)))]
 
 
 def engine(*arguments: str) -> str:
@@ -119,7 +127,7 @@ def rabbitmq(folder: Path) -> Container:
     (folder / "test.conf").write_text(RABBITMQ_CONFIGURATION)
     folder.chmod(0o755)
     port, management = free_port(), free_port()
-    url = f"amqp://celery:{quote(PASSWORD, safe='')}@127.0.0.1:{port}//"
+    url = amqp_url(port)
     name = run(
         "rabbitmq:4-management",
         "--hostname=broker",
@@ -137,6 +145,11 @@ def rabbitmq(folder: Path) -> Container:
     )
     server.wait()
     return server
+
+
+def amqp_url(port: int) -> str:
+    """Where a RabbitMQ of this run is, or a proxy in front of it."""
+    return f"amqp://celery:{quote(PASSWORD, safe='')}@127.0.0.1:{port}//"
 
 
 def connect(url: str) -> None:
