@@ -1,11 +1,15 @@
 """The same suite on every broker: RabbitMQ, Redis, Valkey and Amazon SQS as moto serves it."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from redis import Redis
 
 from tests.runtime.brokers import servers
-from tests.runtime.conftest import Mounted
+from tests.runtime.brokers.bench import Bench, Journal
+from tests.runtime.conftest import Mounted, Start
 
 SERVERS: dict[str, Callable[[pytest.TempPathFactory], servers.Server]] = {
     "rabbitmq": lambda folders: servers.rabbitmq(folders.mktemp("rabbitmq")),
@@ -55,3 +59,37 @@ def point(mounted: Mounted, server: servers.Server) -> None:
     for name, value in server.secrets.items():
         mounted.secret(name, value)
     mounted.write()
+
+
+@pytest.fixture
+def rabbit_bench(rabbitmq: servers.Container, bench: Callable[[str], Bench]) -> Bench:
+    """A queue on RabbitMQ."""
+    return bench(servers.amqp_url(int(rabbitmq.settings["port"])))
+
+
+@pytest.fixture
+def redis_bench(reachable: Mounted, bench: Callable[[str], Bench]) -> Bench:
+    """A queue on Redis, alone in its database."""
+    url = reachable.settings["config"]["broker_url"]
+    with Redis.from_url(url) as store:
+        store.flushdb()
+    return bench(url)
+
+
+@pytest.fixture
+def bench(
+    mounted: Mounted,
+    celery: Start,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], Bench]:
+    def make(url: str) -> Bench:
+        queue = f"q-{uuid4().hex[:8]}"
+        mounted.settings |= {"defaultQueue": queue, "queues": {queue: {}}}
+        mounted.secret("results/url", f"{redis_url}/0")
+        # For the producers in this process; workers are told where the settings are.
+        monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
+        return Bench(mounted, celery, url, queue, Journal(tmp_path / "journal"))
+
+    return make

@@ -49,8 +49,9 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
         "task_create_missing_queue_exchange_type": "topic",
         # A publish counts once the broker has it on disk.
         "broker_transport_options": {"confirm_publish": True},
-        # Task events share a connection that Celery 5.7's main loop drains. Under gevent with
-        # publisher confirms the loop can eat the confirm that an event waits for: a deadlock.
+        # Sends events without confirms: under gevent the two together end in a deadlock.
+        "worker_consumer": "celery_runtime.consumer:Consumer",
+        # Safe to turn on, for a monitor that listens; each task then costs three more messages.
         "worker_send_task_events": False,
         # A broker that is away is waited for, at the start and later.
         "broker_connection_retry": True,
