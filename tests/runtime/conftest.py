@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection
@@ -29,6 +30,7 @@ DEADLINE_SECONDS = 20
 #: The pools that the chart has, and all that Celery has.
 CHART_POOLS = ("prefork", "gevent")
 POOLS = (*CHART_POOLS, "eventlet", "threads", "solo")
+PORTS = (20_000, 32_768)
 
 
 @dataclass
@@ -156,8 +158,11 @@ def mounted(tmp_path: Path, document: dict[str, Any]) -> Mounted:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that no outgoing connection gets: a client that retries could reach itself on it."""
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.fixture(scope="session")
@@ -222,10 +227,15 @@ def producer(reachable: Mounted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ce
 
 @pytest.fixture
 def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
-    """Starts `celery -A celery_runtime.app …` as the chart does."""
+    """Starts `celery -A celery_runtime.app …` as the chart does, or of an app as it is."""
     started: list[Service] = []
 
-    def start(*arguments: str, app: str = "tinyapp:app", **more: str) -> Service:
+    def start(
+        *arguments: str,
+        module: str = "celery_runtime.app",
+        app: str = "tinyapp:app",
+        **more: str,
+    ) -> Service:
         port = free_port()
         log = tmp_path / f"{len(started)}.log"
         environment = {
@@ -238,11 +248,12 @@ def celery(mounted: Mounted, tmp_path: Path) -> Iterator[Start]:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [Path(sys.executable).with_name("celery"), "-A", "celery_runtime.app", *arguments],
+                [Path(sys.executable).with_name("celery"), "-A", module, *arguments],
                 env=environment,
                 cwd=tmp_path,
                 stdout=output,
                 stderr=output,
+                process_group=0,
             )
         started.append(Service(process, port, log))
         return started[-1]

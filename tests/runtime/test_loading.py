@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from celery_runtime import AppNotFoundError, health, loading, queues
+from celery_runtime import AppNotFoundError, health, loading, queues, shutdown
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_a_name_that_leads_nowhere_is_refused_with_the_mend(name: str, message: 
     assert re.search(message, str(caught.value))
 
 
-def test_the_app_gets_probes_and_dead_letters() -> None:
+def test_the_app_gets_probes_and_dead_letters_and_an_end() -> None:
     app = loading.prepare(Celery(set_as_current=False))
-    assert health.ProbeServer in app.steps["worker"]
+    assert {health.ProbeServer, shutdown.Drain} <= app.steps["worker"]
     assert {health.ConsumerSigns, queues.DeadLetters} <= app.steps["consumer"]

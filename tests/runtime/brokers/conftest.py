@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -13,6 +14,7 @@ from redis import Redis
 
 from celery_runtime import configure
 from tests.runtime.brokers import servers
+from tests.runtime.brokers.bench import Bench, Journal
 from tests.runtime.conftest import Mounted, Service, Start, wait_until
 
 LIMIT = 2
@@ -175,3 +177,46 @@ def open_shop(redis_url: str, celery: Start, monkeypatch: pytest.MonkeyPatch) ->
     yield open_
     for app in opened:
         app.close()
+
+
+@pytest.fixture
+def rabbitmq(running: Servers, mounted: Mounted) -> servers.Container:
+    """RabbitMQ, and the mounted settings that lead to it."""
+    server = running["rabbitmq"]
+    assert isinstance(server, servers.Container)
+    point(mounted, server)
+    return server
+
+
+@pytest.fixture
+def rabbit_bench(rabbitmq: servers.Container, bench: Callable[[str], Bench]) -> Bench:
+    """A queue on RabbitMQ."""
+    return bench(servers.amqp_url(int(rabbitmq.settings["port"])))
+
+
+@pytest.fixture
+def redis_bench(reachable: Mounted, bench: Callable[[str], Bench]) -> Bench:
+    """A queue on Redis, alone in its database."""
+    url = reachable.settings["config"]["broker_url"]
+    with Redis.from_url(url) as store:
+        store.flushdb()
+    return bench(url)
+
+
+@pytest.fixture
+def bench(
+    mounted: Mounted,
+    celery: Start,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[str], Bench]:
+    def make(url: str) -> Bench:
+        queue = f"q-{uuid4().hex[:8]}"
+        mounted.settings |= {"defaultQueue": queue, "queues": {queue: {}}}
+        mounted.secret("results/url", f"{redis_url}/0")
+        # For the producers in this process; workers are told where the settings are.
+        monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
+        return Bench(mounted, celery, url, queue, Journal(tmp_path / "journal"))
+
+    return make

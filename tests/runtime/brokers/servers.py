@@ -130,7 +130,7 @@ def rabbitmq(folder: Path) -> Container:
     (folder / "test.conf").write_text(RABBITMQ_CONFIGURATION)
     folder.chmod(0o755)
     port, management = free_port(), free_port()
-    url = f"amqp://celery:{quote(PASSWORD, safe='')}@127.0.0.1:{port}//"
+    url = amqp_url(port)
     name = run(
         "rabbitmq:4-management",
         "--hostname=broker",
@@ -148,6 +148,11 @@ def rabbitmq(folder: Path) -> Container:
     )
     server.wait()
     return server
+
+
+def amqp_url(port: int) -> str:
+    """Where a RabbitMQ of this run is, or a proxy in front of it."""
+    return f"amqp://celery:{quote(PASSWORD, safe='')}@127.0.0.1:{port}//"
 
 
 def connect(url: str) -> None:

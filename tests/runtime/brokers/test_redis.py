@@ -24,10 +24,10 @@ from tests.runtime.brokers.conftest import (
     new_queues,
 )
 from tests.runtime.brokers.redisservers import Replicated
-from tests.runtime.conftest import POOLS, Mounted, wait_until
+from tests.runtime.conftest import CHART_POOLS, Mounted, wait_until
 
 pytestmark = pytest.mark.xdist_group("redis")
-both_pools = pytest.mark.parametrize("pool", POOLS)
+both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 #: A killed worker's message is looked for every third of its timeout.
 RETURN_SECONDS = 2 * VISIBILITY_SECONDS + 20

@@ -26,14 +26,14 @@ from tests.runtime.brokers.conftest import (
     furnish,
     new_queues,
 )
-from tests.runtime.conftest import POOLS, Mounted, wait_until
+from tests.runtime.conftest import CHART_POOLS, Mounted, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("sqs"),
     # boto leaves the sockets of its clients to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-both_pools = pytest.mark.parametrize("pool", POOLS)
+both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 on_sqs = pytest.mark.parametrize("broker", ["sqs"], indirect=True)
 Client = Any
 #: Amazon's limit since August 2025.

@@ -14,11 +14,11 @@ from tests.runtime.brokers import redisservers
 from tests.runtime.brokers.certificates import LOCALHOST, Certificate, certify
 from tests.runtime.brokers.conftest import OpenShop, furnish, new_queues
 from tests.runtime.brokers.servers import PASSWORD
-from tests.runtime.conftest import POOLS, Mounted, Start, wait_until
+from tests.runtime.conftest import CHART_POOLS, Mounted, Start, wait_until
 from tests.runtime.effects import Effects
 
 pytestmark = pytest.mark.xdist_group("redis")
-both_pools = pytest.mark.parametrize("pool", POOLS)
+both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 
 
 @pytest.fixture

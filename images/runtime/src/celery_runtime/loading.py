@@ -8,7 +8,7 @@ from celery import Celery
 from celery.app.utils import find_app
 from celery.utils.imports import import_from_cwd
 
-from celery_runtime import green, health, logs, queues, visibility
+from celery_runtime import green, health, logs, queues, shutdown, visibility
 from celery_runtime._configure import configure
 from celery_runtime.errors import AppNotFoundError, CeleryRuntimeError
 
@@ -39,7 +39,7 @@ def load(name: str) -> Celery:
 def prepare(app: Celery) -> Celery:
     """Apply the mounted settings and add what the probes and dead letters need."""
     configure(app)
-    app.steps["worker"].add(health.ProbeServer)
+    app.steps["worker"].update({health.ProbeServer, shutdown.Drain})
     app.steps["consumer"].update({health.ConsumerSigns, queues.DeadLetters, visibility.Tending})
     if BEAT in sys.argv:
         # Beat has no signal before its banner: the app is given a program of its own.

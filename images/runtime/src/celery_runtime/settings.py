@@ -46,10 +46,10 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
         "task_reject_on_worker_lost": True,
         "worker_prefetch_multiplier": 1,
         "task_track_started": True,
-        # What cannot be read or is rejected goes to the dead letters, with its reason.
+        # What cannot be read or is rejected goes to the dead letters, with its reason. Events go
+        # without confirms: under gevent the two together end in a deadlock.
         "worker_consumer": "celery_runtime.deadletter.worker:Consumer",
-        # Task events share a connection that Celery 5.7's main loop drains. Under gevent with
-        # publisher confirms the loop can eat the confirm that an event waits for: a deadlock.
+        # Safe to turn on, for a monitor that listens; each task then costs three more messages.
         "worker_send_task_events": False,
         # A broker that is away is waited for, at the start and later.
         "broker_connection_retry": True,

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.task import Task
 from celery.exceptions import Reject
-from celery.worker import consumer
 
-from celery_runtime import task_fields
+from celery_runtime import consumer, task_fields
 from celery_runtime.deadletter import record
 from celery_runtime.deadletter.burial import bury
 
@@ -46,7 +45,7 @@ class Request(task_fields.Request):
         return {"reason": record.FAILED, "error": repr(self._cause) if self._cause else ""}
 
 
-class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
+class Consumer(consumer.Consumer):
     """Sends what cannot be read to the dead letters; Celery drops it, or ends at it."""
 
     def on_unknown_message(self, body: object, message: "Message") -> None:

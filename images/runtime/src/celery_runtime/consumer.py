@@ -1,0 +1,88 @@
+"""Celery's consumer, without what makes it hang or fall silent under gevent."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from celery.utils.threads import bound_open_broker_sockets
+from celery.worker import consumer, pidbox
+
+if TYPE_CHECKING:
+    from celery.app.amqp import Connection
+
+RETRY_SECONDS = 2
+ANSWER_SECONDS = 5
+
+logger = logging.getLogger(__name__)
+
+
+class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
+    """Sends events without publisher confirms, and never waits for a connection without limit."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 # celery's own
+        limit_seconds = options["app"].conf.broker_connection_timeout
+        pidbox.gPidbox = Mailbox
+        super().__init__(*arguments, **options)
+        # Celery takes the limit away under gevent. A broker that accepts and says nothing would
+        # then hold the worker for ever, and SIGTERM is looked for between two attempts.
+        self.app.conf.broker_connection_timeout = limit_seconds
+
+    def connection_for_write(
+        self, url: str | None = None, heartbeat: float | None = None
+    ) -> "Connection":
+        """The connection of the worker's events, the only one that Celery asks this for.
+
+        Its main loop drains that connection. Under gevent the loop can take a confirm that a
+        greenlet waits for, which then waits for ever with the dispatcher's lock in its hand.
+        """
+        connection = self.ensure_connected(
+            self.app.connection_for_write(
+                url=url, heartbeat=heartbeat, transport_options={"confirm_publish": False}
+            )
+        )
+        # A heartbeat would be sent again until the broker is back, and hold the lock that a task
+        # needs to end. Celery keeps what could not be sent and makes a new connection anyway.
+        connection.ensure = _once
+        return connection
+
+
+class Mailbox(pidbox.gPidbox):  # type: ignore[misc]  # celery has no types
+    """Remote control under gevent that comes back after its connection was lost.
+
+    Celery's greenlet ends with its connection, or when the broker still holds the old one and the
+    mailbox with it (405); and without heartbeats the broker holds that for hours.
+    """
+
+    def loop(self, c: Consumer) -> None:
+        """Serve until told to stop."""
+        shutdown = self._node_shutdown = threading.Event()
+        stopped = self._node_stopped = threading.Event()
+        try:
+            while not shutdown.is_set() and c.connection:
+                try:
+                    self._serve(c, shutdown)
+                except (*c.connection_errors, *c.channel_errors) as error:
+                    logger.warning("Remote control has to connect again: %s", error)
+                    shutdown.wait(RETRY_SECONDS)
+        finally:
+            stopped.set()
+
+    def _serve(self, c: Consumer, shutdown: threading.Event) -> None:
+        resets = self._resets
+        with c.connection_for_read(heartbeat=c.amqheartbeat) as connection:
+            # The goodbye waits for an answer, and the worker for the goodbye.
+            bound_open_broker_sockets(connection, ANSWER_SECONDS)
+            self._do_reset(c, connection)
+            while not shutdown.is_set() and c.connection:
+                connection.heartbeat_check()
+                if resets != self._resets:
+                    resets = self._resets
+                    self._do_reset(c, connection)
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=1)
+
+
+def _once(_: object, publish: Callable[..., None], **__: object) -> Callable[..., None]:
+    return publish

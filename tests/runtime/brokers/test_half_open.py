@@ -1,0 +1,94 @@
+"""A connection that the worker has lost and RabbitMQ has not: the mailbox stays locked."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.runtime.brokers.bench import QUIET, Bench, exits, ready, wait_until
+from tests.runtime.brokers.proxy import Proxy, proxy
+from tests.runtime.brokers.servers import Container, amqp_url
+from tests.runtime.conftest import Service
+
+pytestmark = pytest.mark.xdist_group("connections")
+
+LOCKED = "RESOURCE_LOCKED"
+SOON_SECONDS = 20
+
+
+@pytest.fixture
+def between(rabbitmq: Container, rabbit_bench: Bench) -> Iterator[Proxy]:
+    """A proxy that the workers of the bench connect through."""
+    with proxy(int(rabbitmq.settings["port"])) as running:
+        rabbit_bench.mounted.settings["broker"] = {**rabbitmq.settings, "port": running.port}
+        rabbit_bench.url = amqp_url(running.port)
+        yield running
+
+
+def test_a_prefork_worker_waits_for_its_mailbox_where_a_plain_one_exits(
+    between: Proxy, rabbit_bench: Bench
+) -> None:
+    plain, shipped = rabbit_bench.plain("prefork"), rabbit_bench.shipped("prefork")
+    ready(plain, shipped)
+    between.lose_clients()
+    assert plain.process.wait(timeout=SOON_SECONDS) == 1
+    assert LOCKED in plain.log.read_text()
+    wait_until(lambda: LOCKED in shipped.log.read_text(), service=shipped)
+    between.lose_brokers()
+    assert_it_works(rabbit_bench, shipped)
+    assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
+
+
+def test_a_gevent_worker_keeps_its_remote_control_which_a_plain_one_loses(
+    between: Proxy, rabbit_bench: Bench
+) -> None:
+    plain, shipped = rabbit_bench.plain("gevent", *QUIET), rabbit_bench.shipped("gevent", *QUIET)
+    ready(plain, shipped)
+    between.lose_clients()
+    for worker in (plain, shipped):
+        wait_until(lambda: LOCKED in worker.log.read_text(), service=worker)  # noqa: B023
+    # Tasks need no mailbox; the first two go to the lost connection and come back with its end.
+    producer = rabbit_bench.producer()
+    for _ in range(6):
+        producer.send_task("journal.work")
+    rabbit_bench.journal.wait("done", count=2, within_seconds=SOON_SECONDS)
+    between.lose_brokers()
+    assert_it_works(rabbit_bench, shipped)
+    assert names(rabbit_bench, timeout_seconds=5) == {name(shipped)}
+    assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
+
+
+def test_a_gevent_worker_leaves_a_dead_connection_where_a_plain_one_waits_for_its_goodbye(
+    between: Proxy, rabbit_bench: Bench
+) -> None:
+    plain = rabbit_bench.plain("gevent", *QUIET, broker_heartbeat=4)
+    rabbit_bench.mounted.settings["config"] = {"broker_heartbeat": 4}
+    shipped = rabbit_bench.shipped("gevent", *QUIET)
+    ready(plain, shipped)
+    between.fall_silent()
+    rabbit_bench.plain_producer().send_task("journal.work", [0])
+    assert_it_works(rabbit_bench, shipped)
+    # The plain one knows as well, and has not come back.
+    wait_until(lambda: "Connection to broker lost" in plain.log.read_text(), service=plain)
+    time.sleep(5)
+    assert plain.log.read_text().count("Connected to") == 2  # its own and the mailbox's
+    assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
+
+
+def assert_it_works(bench: Bench, worker: Service) -> None:
+    task = bench.producer().send_task("journal.work")
+    wait_until(lambda: task.id in bench.journal.entries("done"), service=worker)
+    wait_until(lambda: name(worker) in names(bench, timeout_seconds=1), service=worker)
+
+
+def names(bench: Bench, *, timeout_seconds: float) -> set[str]:
+    """The workers that answer."""
+    replies = bench.producer().control.ping(timeout=timeout_seconds)
+    return {name.split("@")[0] for reply in replies for name in reply}
+
+
+def name(worker: Service) -> str:
+    """The part of its name that the bench gave to a worker."""
+    assert isinstance(worker.process.args, list)
+    given = [str(a) for a in worker.process.args if str(a).startswith("--hostname=")]
+    return given[0].removeprefix("--hostname=").removesuffix("@%h")
