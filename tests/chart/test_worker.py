@@ -85,6 +85,7 @@ def test_a_group_overrides_the_defaults_key_by_key(helm: "Helm", minimal: "Value
     assert cpu.env == {
         "CELERY_APP": "shop.celery:app",
         "CELERY_WORKER_GROUP": "cpu",
+        "CELERY_RUNTIME_DRAIN_SECONDS": "615",
         "SHARED": "",
         "ONLY_DEFAULT": "d",
         "ONLY_TOP": "t",
@@ -97,6 +98,15 @@ def test_a_group_overrides_the_defaults_key_by_key(helm: "Helm", minimal: "Value
     assert "tolerations" not in cpu.spec
     assert io.spec["tolerations"] == [{"key": "work", "operator": "Exists"}]
     assert io.metadata["annotations"]["example/owner"] == "shop"
+
+
+@pytest.mark.parametrize(("grace", "drain"), [(None, "75"), (200, "185"), (62, "60")])
+def test_what_outlasts_the_drain_goes_back_before_the_pod_is_killed(
+    helm: "Helm", minimal: "Values", grace: int | None, drain: str
+) -> None:
+    minimal["workers"]["io"] |= {"maxTaskSeconds": 60, "terminationGracePeriodSeconds": grace}
+    io = helm.template(minimal).workloads["jobs-worker-io"]
+    assert io.env["CELERY_RUNTIME_DRAIN_SECONDS"] == drain
 
 
 def test_an_overlay_removes_a_group_with_null(helm: "Helm", minimal: "Values") -> None:

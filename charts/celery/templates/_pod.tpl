@@ -40,6 +40,9 @@ env:
   {{- with .group }}
   - name: CELERY_WORKER_GROUP
     value: {{ . | quote }}
+  # What still runs then goes back to its queue, before the pod is killed with it in its hands.
+  - name: CELERY_RUNTIME_DRAIN_SECONDS
+    value: {{ max (int64 $.process.timeLimit) (sub (int64 $.process.terminationGracePeriodSeconds) 15) | quote }}
   {{- end }}
   {{- else }}
   {{- include "celery.urlEnv" .root | trim | nindent 2 }}

@@ -59,7 +59,7 @@ fullnameOverride: "{{ $name }}" has {{ len $name }} characters, 46 is the most t
 {{ $key }}.{{ $name }}: Celery would connect there, whatever broker says. Remove it and use broker.
 {{- else if eq $name "CELERY_RESULT_BACKEND" }}
 {{ $key }}.{{ $name }}: Celery would connect there, whatever resultBackend says. Remove it and use resultBackend.
-{{- else if has $name (list "CELERY_APP" "CELERY_WORKER_GROUP" "CELERY_RUNTIME_DIR") }}
+{{- else if has $name (list "CELERY_APP" "CELERY_WORKER_GROUP" "CELERY_RUNTIME_DIR" "CELERY_RUNTIME_DRAIN_SECONDS") }}
 {{ $key }}.{{ $name }}: set by the chart. Remove it{{ if eq $name "CELERY_APP" }} and use app{{ end }}.
 {{- else if not (regexMatch "^[A-Za-z_][A-Za-z0-9_]*$" $name) }}
 {{ $key }}.{{ $name }}: not a name for an environment variable. Use letters, digits and "_".
