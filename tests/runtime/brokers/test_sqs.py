@@ -117,7 +117,8 @@ def first_dead(shop: Shop) -> DeadMessage:
 def made(sqs: Client, name: str, *, redrive: bool = True) -> dict[str, str]:
     """The URLs of a queue and its dead-letter queue, made as their owner would."""
     dead_url = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
-    attributes = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
+    # Shorter than a renewal takes: the settings' own has to count.
+    attributes = {"VisibilityTimeout": "1"}
     if redrive:
         asked = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=["QueueArn"])
         arn = asked["Attributes"]["QueueArn"]
@@ -148,7 +149,7 @@ class Existing:
         self._server, self._mounted, self._sqs = server, mounted, sqs
         self._results, self._open_shop = f"{redis_url}/0", open_shop
 
-    def __call__(self, *, redrive: bool = True) -> Shop:
+    def __call__(self, *, redrive: bool = True, hidden_seconds: int = VISIBILITY_SECONDS) -> Shop:
         queues = new_queues()
         urls: dict[str, str] = {}
         for queue in queues:
@@ -159,7 +160,7 @@ class Existing:
             self._server,
             *queues,
             queueUrls=urls,
-            visibilityTimeoutSeconds=VISIBILITY_SECONDS,
+            visibilityTimeoutSeconds=hidden_seconds,
         )
         return self._open_shop(self._mounted, self._server)
 
@@ -168,14 +169,16 @@ class Existing:
 def test_queues_known_by_url_are_used_as_they_are(
     existing: Existing, recording: Recording, pool: str
 ) -> None:
-    shop = existing()
+    shop = existing(hidden_seconds=30)
     recording.start()
     service = shop.start(pool)
     service.wait_for("ready", 200)
     charge = shop.send("charge_customer", 7, 1, queue=shop.email)
     refused = shop.send("refuse")
-    assert shop.send("send_email", "a").get(timeout=20) == "a"
+    long = shop.send("send_email", "long", 3)
+    assert long.get(timeout=20) == "long"
     assert charge.get(timeout=20) == 7
+    assert shop.runs(long) == 1
     message = first_dead(shop)
     assert (message.id, message.reason) == (refused.id, "rejected")
     assert service.stop() == 0

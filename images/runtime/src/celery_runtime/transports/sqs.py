@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from kombu.exceptions import OperationalError
@@ -12,6 +12,9 @@ from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 
 from celery_runtime import visibility
 from celery_runtime.brokers.sqs import FIFO
+
+if TYPE_CHECKING:
+    from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
 
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html
 BATCH = 10
@@ -52,14 +55,37 @@ class Channel(SQS.Channel):
             message["properties"].setdefault("delay_seconds", delay)
         super()._put(queue, message, **options)
 
-    def _get_async(self, queue: str, count: int = 1, callback: object = None) -> object:
-        return super()._get_async(queue, _at_once(queue, count), callback)
+    # Both fetch with our own visibility timeout: a queue that exists may have a shorter one, which
+    # would be over before the first renewal.
+
+    def _get_from_sqs(
+        self,
+        queue_name: str,
+        queue_url: str,
+        connection: "AsyncSQSConnection",
+        count: int = 1,
+        callback: object = None,
+    ) -> object:
+        return connection.receive_message(
+            queue_name,
+            queue_url,
+            number_messages=_at_once(queue_name, count),
+            visibility_timeout=self.visibility_timeout,
+            wait_time_seconds=self.wait_time_seconds,
+            callback=callback,
+        )
 
     def _receive_message(
         self, queue: str, max_number_of_messages: int = 1, wait_time_seconds: int | None = None
     ) -> dict[str, Any]:
-        most = _at_once(queue, max_number_of_messages)
-        received: dict[str, Any] = super()._receive_message(queue, most, wait_time_seconds)
+        attributes = {name: value for name, value in self.get_message_attributes.items() if value}
+        received: dict[str, Any] = self.sqs(queue=queue).receive_message(
+            QueueUrl=self._new_queue(queue),
+            MaxNumberOfMessages=_at_once(queue, max_number_of_messages),
+            VisibilityTimeout=self.visibility_timeout,
+            WaitTimeSeconds=wait_time_seconds or self.wait_time_seconds,
+            **attributes,
+        )
         return received
 
     def _held(self) -> dict[str, list[str]]:
