@@ -21,7 +21,7 @@ up: $(UV) ## Make the cluster (or find it healthy) and print how to reach it
 down: $(UV) ## Remove the cluster with all that is in it
 	@$(CI) down
 
-test: test-fast test-brokers ## Everything: lint, unit and chart tests, real brokers, then the cluster
+test: test-fast ## Lint, unit and chart tests, then the tests on the cluster
 	@$(CI) exec --cluster pytest tests/cluster
 
 test-fast: lint ## Lint, unit and chart tests

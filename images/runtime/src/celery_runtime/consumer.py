@@ -71,7 +71,9 @@ class Mailbox(pidbox.gPidbox):  # type: ignore[misc]  # celery has no types
 
     def _serve(self, c: Consumer, shutdown: threading.Event) -> None:
         resets = self._resets
-        with c.connection_for_read(heartbeat=c.amqheartbeat) as connection:
+        # One attempt: the consumer waits for this greenlet before it connects again itself.
+        with c.app.connection_for_read(heartbeat=c.amqheartbeat) as connection:
+            connection.connect()
             # The goodbye waits for an answer, and the worker for the goodbye.
             bound_open_broker_sockets(connection, ANSWER_SECONDS)
             self._do_reset(c, connection)

@@ -6,7 +6,7 @@ worker held comes back when the timeout has passed.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from celery import bootsteps
 
@@ -50,7 +50,7 @@ class Tending(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no t
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, consumer: "Consumer", **options: object) -> None:
-        self._timer = None
+        self._channel: Any = None
         super().__init__(consumer, **options)
 
     def include_if(self, consumer: "Consumer") -> bool:
@@ -58,18 +58,20 @@ class Tending(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no t
         return "visibility_timeout" in consumer.app.conf.broker_transport_options
 
     def start(self, consumer: "Consumer") -> None:
-        channel = consumer.task_consumer.channel
+        channel = self._channel = consumer.task_consumer.channel
 
         def tend() -> None:
+            # Not a repeated call: under gevent those cannot be cancelled.
+            if self._channel is not channel:
+                return
             try:
                 channel.tend()
             except consumer.connection_errors as error:
                 # The consumer finds out by itself that the broker is away.
                 logger.warning("Held messages could not be tended: %r", error)
+            consumer.timer.call_after(channel.tend_interval_seconds, tend)
 
-        self._timer = consumer.timer.call_repeatedly(channel.tend_interval_seconds, tend)
+        consumer.timer.call_after(channel.tend_interval_seconds, tend)
 
     def stop(self, consumer: "Consumer") -> None:  # noqa: ARG002 # celery passes it
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._channel = None

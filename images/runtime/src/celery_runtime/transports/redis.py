@@ -1,6 +1,8 @@
 """Redis and Valkey: a counted, bounded redelivery, which ends in the dead-letter queue."""
 
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import time
 from typing import Any
 from uuid import uuid4
@@ -21,7 +23,22 @@ FOREIGN = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class QoS(redis.QoS):
-    """Tells a worker that gives back what it holds from one that was lost."""
+    """Tells a worker that gives back what it holds from one that was lost, and a lost Redis.
+
+    A worker with full hands does not listen to Redis: a message that it cannot acknowledge would
+    fill them for ever.
+    """
+
+    def can_consume(self) -> bool:
+        """Asked in each turn of the loop, which ends here when the connection is lost."""
+        if self.channel.lost:
+            raise self.channel.lost
+        return bool(super().can_consume())
+
+    def ack(self, delivery_tag: str) -> None:
+        """Acknowledge; a failure is one of the connection as a whole."""
+        with self.channel.noticing_loss():
+            super().ack(delivery_tag)
 
     def restore_unacked(self, client: object = None) -> None:
         """Give everything back, at the end of a worker: no delivery that failed."""
@@ -37,6 +54,8 @@ class BoundedRedelivery:
 
     QoS = QoS
     counts_deliveries = True
+    #: What ended the connection, for the loop to connect again.
+    lost: Exception | None = None
     dead_letters: dict[str, dict[str, Any]] = {}  # noqa: RUF012 # set from the transport options
 
     @property
@@ -45,8 +64,21 @@ class BoundedRedelivery:
         renewal = visibility.renewal_interval_seconds(self.visibility_timeout)  # type: ignore[attr-defined]
         return min(renewal, SWEEP_SECONDS)
 
+    @contextmanager
+    def noticing_loss(self) -> Iterator[None]:
+        """Remember an error of the connection."""
+        try:
+            yield
+        except self.connection_errors as error:  # type: ignore[attr-defined]
+            self.lost = error
+            raise
+
     def tend(self) -> None:
         """Start the timeout of every held message anew, and put back what has run out."""
+        with self.noticing_loss():
+            self._tend()
+
+    def _tend(self) -> None:
         held = {tag: time() for tag in list(self.qos._delivered)}  # type: ignore[attr-defined]
         if held:
             with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
