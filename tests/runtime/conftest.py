@@ -1,6 +1,7 @@
 """A mounted directory, a Redis, and real workers and beats on loopback ports."""
 
 import json
+import logging
 import os
 import random
 import re
@@ -132,6 +133,16 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("CELERY_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CELERY_RUNTIME_DIR", str(tmp_path / "nothing"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """What a test does to the root logger is undone."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def app() -> Iterator[Celery]:
 
 @pytest.fixture
 def later(app: Celery) -> Task:
-    @app.task(bind=True, name="later", max_retries=0, autoretry_for=(Exception,))
+    @app.task(bind=True, name="later", shared=False, max_retries=0, autoretry_for=(Exception,))
     def later(self: Task, delay_seconds: float) -> NoReturn:
         put_back(self, delay_seconds=delay_seconds, reason="Not now.", headers={"mark": 5})
 
@@ -145,7 +145,7 @@ def test_rabbitmq_delays_a_message_to_the_queue_that_it_came_from(
         app.amqp, "send_task_message", lambda *_, **options: published.append(options)
     )
 
-    @app.task(bind=True, name="later")
+    @app.task(bind=True, name="later", shared=False)
     def later(self: Task) -> NoReturn:
         put_back(self, delay_seconds=5, reason="Not now.")
 
