@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from kombu.transport import memory
 from redis import Redis
 
 from celery_runtime import configure
@@ -137,12 +138,19 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """What a test does to the root logger is undone."""
+    """What a test does to the root logger is undone, and what the demo's tests did to its level."""
     root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+    handlers = list(root.handlers)
+    root.setLevel(logging.WARNING)
     yield
-    root.setLevel(level)
+    root.setLevel(logging.WARNING)
     root.handlers[:] = handlers
+
+
+@pytest.fixture(autouse=True)
+def _memory_broker_without_memory() -> None:
+    """What other tests of this process declared on memory:// is forgotten."""
+    memory.Transport.global_state.clear()
 
 
 @pytest.fixture

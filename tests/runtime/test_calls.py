@@ -74,7 +74,7 @@ def test_only_a_run_that_a_message_asked_for_has_one() -> None:
     app = Celery(set_as_current=False)
     seen = []
 
-    @app.task(bind=True)
+    @app.task(bind=True, shared=False)
     def look(self: object) -> None:
         seen.append(calls.has_message(self))
 

@@ -43,7 +43,7 @@ class Work:
         self.runs = 0
         protect = once(key="charge:{order_id}", **{"ttl_seconds": 60, **options})
 
-        @app.task(name="charge", max_retries=0)
+        @app.task(name="charge", shared=False, max_retries=0)
         @protect
         def charge(order_id: int) -> object:  # noqa: ARG001 # the key reads it
             self.runs += 1

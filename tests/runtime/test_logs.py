@@ -72,7 +72,7 @@ def test_a_record_of_the_app_carries_the_task_that_runs() -> None:
     app = Celery(set_as_current=False)
     seen: list[dict[str, Any]] = []
 
-    @app.task(name="t")
+    @app.task(name="t", shared=False)
     def task() -> None:
         seen.append(logged("inside"))
 
@@ -86,7 +86,7 @@ def in_task(**headers: object) -> dict[str, Any]:
     app = Celery(set_as_current=False)
     seen: list[dict[str, Any]] = []
 
-    @app.task(name="t", bind=True)
+    @app.task(name="t", shared=False, bind=True)
     def task(self: Task) -> None:
         self.request.update(headers)
         seen.append(logged("inside", trace_id="the app's own"))

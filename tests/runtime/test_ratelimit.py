@@ -30,7 +30,7 @@ def tokens(app: Celery) -> Iterator[Store]:
 
 
 def mail(app: Celery, bucket: TokenBucket) -> Task:
-    @app.task(name="mail", max_retries=0)
+    @app.task(name="mail", shared=False, max_retries=0)
     @bucket
     def mail(to: str) -> str:
         return to
@@ -135,7 +135,7 @@ def test_a_task_without_a_token_is_put_back_until_its_slot(app: Celery) -> None:
 
 
 def test_a_reservation_is_used_once_and_other_headers_stay(app: Celery) -> None:
-    @app.task(bind=True, name="again", max_retries=5)
+    @app.task(bind=True, name="again", shared=False, max_retries=5)
     @TokenBucket("smtp", rate="1/s", burst=1)
     def again(self: Task) -> None:
         self.retry(countdown=1)

@@ -48,7 +48,7 @@ def test_every_way_of_sending_a_task_is_rounded_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(app, "send_task", lambda *given, **_: sent.append(given[3:5]))
     sending.install(app)
 
-    @app.task(name="t")
+    @app.task(name="t", shared=False)
     def task() -> None: ...
 
     task.apply_async(countdown=0.5)
