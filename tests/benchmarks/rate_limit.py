@@ -15,7 +15,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from tests.runtime.effects import Effects
+from tests.runtime.coordination.effects import Effects
 from tests.runtime.redisserver import RedisServer
 
 APPS = Path(__file__).parents[1] / "runtime/apps"

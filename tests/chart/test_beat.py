@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import kubernetes_validate
 
-from celery_runtime import settings
+from celery_runtime.settings.parsing import parse
 
 if TYPE_CHECKING:
     from tests.chart.conftest import Helm, Values
@@ -21,7 +21,7 @@ def test_beat_runs_the_runtimes_scheduler(helm: "Helm", minimal: "Values") -> No
     beat = helm.template(minimal | {"logLevel": "debug"}).workloads["jobs-beat"]
     assert beat.container["command"] == ["celery"]
     assert beat.container["args"][:3] == ["-A", "celery_runtime.app", "beat"]
-    assert beat.args == {"loglevel": "debug", "scheduler": "celery_runtime.beat:Scheduler"}
+    assert beat.args == {"loglevel": "debug", "scheduler": "celery_runtime.beat.redis:Scheduler"}
     assert beat.env == {"CELERY_APP": "shop.celery:app"}
 
 
@@ -60,8 +60,7 @@ def test_releases_that_share_a_redis_share_no_schedule_and_no_lock(
     ours = helm.template(minimal).one("ConfigMap", "shop-settings")
     theirs = helm.template(minimal, "--namespace", "other").one("ConfigMap", "shop-settings")
     prefixes = [
-        settings.parse(json.loads(each["data"]["settings.json"])).beat_key_prefix
-        for each in (ours, theirs)
+        parse(json.loads(each["data"]["settings.json"])).beat_key_prefix for each in (ours, theirs)
     ]
     assert prefixes == ["redbeat:celery-demo/shop:", "redbeat:other/shop:"]
 
@@ -84,7 +83,7 @@ def test_beat_on_a_volume_keeps_its_schedule_there(helm: "Helm", minimal: "Value
         "resources": {"requests": {"storage": "5Gi"}},
     }
     beat = release.workloads["jobs-beat"]
-    assert beat.args["scheduler"] == "celery_runtime.beat:VolumeScheduler"
+    assert beat.args["scheduler"] == "celery_runtime.beat.volume:Scheduler"
     (mount,) = [m for m in beat.container["volumeMounts"] if m["name"] == "schedule"]
     assert beat.args["schedule"].startswith(f"{mount['mountPath']}/")
     (volume,) = [v for v in beat.spec["volumes"] if v["name"] == "schedule"]

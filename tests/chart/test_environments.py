@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 from kubernetes_validate import utils
 
-from celery_runtime import settings
+from celery_runtime.settings.configuration import DEFAULT_DIRECTORY, load
 from tests.chart.conftest import files
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def test_the_runtime_accepts_what_is_mounted(release: "Release", tmp_path: Path)
     for workload in [*release.celery, release.workloads["jobs-test-consumers"]]:
         folder = tmp_path / workload.name
         _mount(release, workload.spec, folder)
-        configuration = settings.load(folder)
+        configuration = load(folder)
         assert configuration is not None
         broker = release.settings["broker"]["kind"]
         assert configuration["broker_url"].endswith(BROKERS[broker])
@@ -154,7 +154,7 @@ def test_the_runtime_accepts_what_is_mounted(release: "Release", tmp_path: Path)
 def test_the_runtime_volume_is_where_the_runtime_looks(release: "Release") -> None:
     for workload in release.celery:
         mounts = {m["name"]: m for m in workload.container["volumeMounts"]}
-        assert mounts["celery-runtime"]["mountPath"] == settings.DEFAULT_DIRECTORY
+        assert mounts["celery-runtime"]["mountPath"] == DEFAULT_DIRECTORY
         assert mounts["celery-runtime"]["readOnly"] is True
         assert mounts["tmp"]["mountPath"] == "/tmp"  # noqa: S108
 

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from celery_runtime import settings
-from celery_runtime.credentials import Credentials, Secrets
+from celery_runtime.settings.configuration import celery_configuration
+from celery_runtime.settings.credentials import Credentials, Secrets
+from celery_runtime.settings.parsing import parse
 
 if TYPE_CHECKING:
     from tests.chart.conftest import Helm, Values
@@ -49,7 +50,7 @@ def test_settings_and_schedules_arrive_as_they_were_written(
     found = helm.template(minimal).settings
     assert found["config"] == config
     assert found["beat"]["schedule"] == schedule
-    assert settings.parse(found).config == config
+    assert parse(found).config == config
 
 
 SENTINEL = {"master": "shop", "hosts": ["sentinel-0:26379", "sentinel-1:26379"]}
@@ -88,7 +89,7 @@ def test_an_existing_broker_is_described_by_its_keys(
     minimal["rabbitmq"] = {"enabled": False}
     found = helm.template(minimal).settings
     assert found["broker"] == {"kind": kind, **given}
-    settings.parse(found)
+    parse(found)
 
 
 def test_an_embedded_redis_keeps_messages_and_results_apart(
@@ -102,7 +103,7 @@ def test_an_embedded_redis_keeps_messages_and_results_apart(
         **{"keyPrefix": "shop:", "visibilityTimeoutSeconds": 120},
     }
     assert found["resultBackend"]["database"] == 0
-    settings.parse(found)
+    parse(found)
 
 
 def test_redis_can_be_the_broker_alone(helm: "Helm", minimal: "Values") -> None:
@@ -127,7 +128,7 @@ def test_a_message_is_hidden_for_longer_than_the_longest_task_of_all_groups(
     assert found["maxTaskSeconds"] == 7200
     login = Credentials("either", username="x", password="x")
     secrets = Secrets(login, login)
-    configured = settings.celery_configuration(settings.parse(found), secrets)
+    configured = celery_configuration(parse(found), secrets)
     assert configured["broker_transport_options"]["visibility_timeout"] == 7260
 
 
@@ -138,7 +139,7 @@ def test_a_queue_of_sqs_can_be_fifo(helm: "Helm", minimal: "Values") -> None:
     minimal["workers"]["io"]["queues"].append("orders.fifo")
     release = helm.template(minimal)
     assert release.workloads["jobs-worker-io"].args["queues"] == "default,email,orders.fifo"
-    assert "orders.fifo" in settings.parse(release.settings).delivery_limits
+    assert "orders.fifo" in parse(release.settings).delivery_limits
 
 
 def test_an_existing_redis_is_described_by_its_keys(helm: "Helm", minimal: "Values") -> None:
@@ -147,7 +148,7 @@ def test_an_existing_redis_is_described_by_its_keys(helm: "Helm", minimal: "Valu
     minimal["redis"] = {"enabled": False}
     found = helm.template(minimal).settings
     assert found["resultBackend"] == {"kind": "redis", **given}
-    settings.parse(found)
+    parse(found)
 
 
 def test_an_encrypted_redis_is_said_to_be(helm: "Helm", minimal: "Values") -> None:

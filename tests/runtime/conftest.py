@@ -24,7 +24,7 @@ from kombu.transport import memory
 from redis import Redis
 
 from celery_runtime import configure
-from tests.runtime.effects import Effects
+from tests.runtime.coordination.effects import Effects
 from tests.runtime.redisserver import RedisServer
 
 HERE = Path(__file__).parent
@@ -323,8 +323,8 @@ def shared(worker: Start, effects: Effects) -> Start:
 def beat(celery: Start) -> Start:
     """Starts beat with the command line of the chart."""
 
-    def start(*options: str, scheduler: str = "Scheduler") -> Service:
-        name = f"--scheduler=celery_runtime.beat:{scheduler}"
+    def start(*options: str, store: str = "redis") -> Service:
+        name = f"--scheduler=celery_runtime.beat.{store}:Scheduler"
         return celery("beat", "--loglevel=info", name, *options)
 
     return start

@@ -8,7 +8,8 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from celery_runtime import check, configure, logs
+from celery_runtime import check, configure
+from celery_runtime.logs import console
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.conftest import point
 from tests.runtime.conftest import Mounted, Start
@@ -17,7 +18,7 @@ from tests.runtime.conftest import Mounted, Start
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "WAIT_SECONDS", 0)
-    monkeypatch.setattr(logs, "install", lambda: None)
+    monkeypatch.setattr(console, "install", lambda: None)
 
 
 def test_a_queue_without_a_consumer_is_named_when_the_time_is_over() -> None:

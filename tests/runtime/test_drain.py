@@ -5,7 +5,7 @@ import math
 import pytest
 
 from celery_runtime import SettingsError
-from celery_runtime.shutdown import DRAIN_VARIABLE, drain_seconds
+from celery_runtime.worker.shutdown import DRAIN_VARIABLE, drain_seconds
 
 
 @pytest.mark.parametrize(

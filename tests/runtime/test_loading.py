@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from celery_runtime import AppNotFoundError, health, loading, queues, shutdown
+from celery_runtime import AppNotFoundError, loading
+from celery_runtime.deadletter.declaration import DeadLetters
+from celery_runtime.health.steps import ConsumerSigns, ProbeServer
+from celery_runtime.worker.shutdown import Drain
 
 
 @pytest.fixture(autouse=True)
@@ -51,5 +54,5 @@ def test_a_name_that_leads_nowhere_is_refused_with_the_mend(name: str, message: 
 
 def test_the_app_gets_probes_and_dead_letters_and_an_end() -> None:
     app = loading.prepare(Celery(set_as_current=False))
-    assert {health.ProbeServer, shutdown.Drain} <= app.steps["worker"]
-    assert {health.ConsumerSigns, queues.DeadLetters} <= app.steps["consumer"]
+    assert {ProbeServer, Drain} <= app.steps["worker"]
+    assert {ConsumerSigns, DeadLetters} <= app.steps["consumer"]

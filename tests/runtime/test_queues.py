@@ -9,6 +9,7 @@ from kombu.transport.memory import Channel
 
 from celery_runtime import queues
 from celery_runtime.brokers.rabbitmq import RabbitMQ
+from celery_runtime.deadletter.declaration import DeadLetters
 
 
 def rabbitmq_queue(name: str, delivery_limit: int = 5) -> queues.TaskQueue:
@@ -59,6 +60,6 @@ def test_the_step_declares_the_dead_letters_of_every_queue(
     app.conf.task_queues = [rabbitmq_queue("email"), rabbitmq_queue("default")]
     with app.connection_for_write() as connection:
         consumer = SimpleNamespace(app=app, connection=connection)
-        queues.DeadLetters(consumer).start(consumer)
+        DeadLetters(consumer).start(consumer)
     assert sorted(declared) == ["default.dead", "email.dead"]
     app.close()

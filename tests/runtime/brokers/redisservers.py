@@ -1,6 +1,7 @@
 """redis-server on this machine where a test needs what the containers have not: TLS, sentinels."""
 
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,13 +54,18 @@ class RedisProcess:
             self._process = None
 
     def pause(self) -> None:
-        raise NotImplementedError
+        self._signal(signal.SIGSTOP)
 
-    resume = pause
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
 
     def remove(self) -> None:
         self.stop()
         self.client.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
 
 
 def tls_redis(folder: Path, certificate: Certificate) -> RedisProcess:
@@ -109,9 +115,10 @@ class Replicated:
         )
 
     def pause(self) -> None:
-        raise NotImplementedError
+        self._master.pause()
 
-    resume = pause
+    def resume(self) -> None:
+        self._master.resume()
 
     def remove(self) -> None:
         for process in (*self.sentinels, *self.servers):

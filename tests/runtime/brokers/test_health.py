@@ -10,7 +10,8 @@ from celery import Celery
 from kombu.exceptions import ChannelError, OperationalError
 from redis.exceptions import RedisError
 
-from celery_runtime import backlog, configure
+from celery_runtime import configure
+from celery_runtime.health import backlog
 from tests.benchmarks.probes import received
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.conftest import Servers, point
@@ -111,7 +112,7 @@ def assert_that_a_cancelled_consumer_is_found(services: list[Service], sender: C
         reason = service.wait_for("live", 503)
         assert "waiting, slots free, nothing fetched for " in reason
         assert service.probe("ready")[0] == 503
-        line = service.wait_for_line(logger="celery_runtime.backlog", level="ERROR")
+        line = service.wait_for_line(logger="celery_runtime.health.backlog", level="ERROR")
         assert "waiting, slots free, nothing fetched for " in line["message"]
     assert time.monotonic() - began < 2 * STUCK_AFTER_SECONDS + len(services)
 

@@ -9,13 +9,14 @@ from celery import Celery
 from redbeat.schedulers import get_redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from celery_runtime import configure, store
+from celery_runtime import configure
+from celery_runtime.coordination import store
 from tests.runtime.brokers import redisservers
 from tests.runtime.brokers.certificates import LOCALHOST, Certificate, certify
 from tests.runtime.brokers.conftest import OpenShop, furnish, new_queues
 from tests.runtime.brokers.servers import PASSWORD
 from tests.runtime.conftest import CHART_POOLS, Mounted, Start, wait_until
-from tests.runtime.effects import Effects
+from tests.runtime.coordination.effects import Effects
 
 pytestmark = pytest.mark.xdist_group("redis")
 both_pools = pytest.mark.parametrize("pool", CHART_POOLS)

@@ -6,6 +6,8 @@ are for tasks: done once in effect, and limited together.
 """
 
 from celery_runtime._configure import configure
+from celery_runtime.coordination.idempotency import once
+from celery_runtime.coordination.ratelimit import TokenBucket
 from celery_runtime.errors import (
     AppNotFoundError,
     CeleryRuntimeError,
@@ -17,8 +19,6 @@ from celery_runtime.errors import (
     StoreAwayError,
     TaskDefinitionError,
 )
-from celery_runtime.idempotency import once
-from celery_runtime.ratelimit import TokenBucket
 
 __version__ = "0.1.0"
 

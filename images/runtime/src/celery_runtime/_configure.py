@@ -6,7 +6,8 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.utils import Settings
 
-from celery_runtime import sending, settings, transports
+from celery_runtime import sending, transports
+from celery_runtime.settings.configuration import directory, load
 
 _configured: WeakSet[Celery] = WeakSet()
 
@@ -23,7 +24,7 @@ def configure(app: Celery) -> None:
     """
     if app in _configured:
         return
-    configuration = settings.load(settings.directory())
+    configuration = load(directory())
     if configuration is None:
         return
     _configured.add(app)

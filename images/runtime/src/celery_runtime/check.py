@@ -17,8 +17,9 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.exceptions import ChannelError, OperationalError
 
-from celery_runtime import configure, logs
+from celery_runtime import configure
 from celery_runtime.errors import CeleryRuntimeError
+from celery_runtime.logs import console
 
 #: Less than the five minutes that `helm test` itself waits, so that its reason is seen.
 WAIT_SECONDS = 240
@@ -37,7 +38,7 @@ logger = logging.getLogger("celery_runtime.check")
 
 def main(queues: Sequence[str]) -> int:
     """Check the queues named on the command line; returns the exit code."""
-    logs.install()
+    console.install()
     logging.getLogger().setLevel(logging.INFO)
     try:
         app = Celery("check")

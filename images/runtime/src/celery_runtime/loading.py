@@ -8,9 +8,14 @@ from celery import Celery
 from celery.app.utils import find_app
 from celery.utils.imports import import_from_cwd
 
-from celery_runtime import green, health, logs, queues, shutdown, visibility
+from celery_runtime import green
 from celery_runtime._configure import configure
+from celery_runtime.deadletter.declaration import DeadLetters
 from celery_runtime.errors import AppNotFoundError, CeleryRuntimeError
+from celery_runtime.health.steps import ConsumerSigns, ProbeServer
+from celery_runtime.logs import console
+from celery_runtime.worker.shutdown import Drain
+from celery_runtime.worker.tending import Tending
 
 APP_VARIABLE = "CELERY_APP"
 #: Commands that run in a pod and log; the others are for a terminal.
@@ -39,24 +44,24 @@ def load(name: str) -> Celery:
 def prepare(app: Celery) -> Celery:
     """Apply the mounted settings and add what the probes and dead letters need."""
     configure(app)
-    app.steps["worker"].update({health.ProbeServer, shutdown.Drain})
-    app.steps["consumer"].update({health.ConsumerSigns, queues.DeadLetters, visibility.Tending})
+    app.steps["worker"].update({ProbeServer, Drain})
+    app.steps["consumer"].update({ConsumerSigns, DeadLetters, Tending})
     if BEAT in sys.argv:
         # Beat has no signal before its banner: the app is given a program of its own.
-        app.Beat = app.subclass_with_self("celery_runtime.beat:Program", name="Beat")
+        app.Beat = app.subclass_with_self("celery_runtime.beat.program:Program", name="Beat")
     return app
 
 
 def start() -> Celery:
     """The app of this process, or the end of it: one line of JSON that says why, exit code 1."""
     if SERVICES & set(sys.argv):
-        logs.install()
-        logs.redirect_output()
+        console.install()
+        console.redirect_output()
         green.finish_patching()
     try:
         return prepare(load(os.environ.get(APP_VARIABLE, "")))
     except CeleryRuntimeError as error:
-        logs.exit_at_start(error)
+        console.exit_at_start(error)
 
 
 def _find(name: str) -> object:

@@ -2,18 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery
 
 # kombu's own, by the door that mypy does not find half-typed.
 from celery.app.amqp import Queue
 
-if TYPE_CHECKING:
-    from celery.worker.consumer import Consumer
-
-DEFAULT_DELIVERY_LIMIT = 5
-MAX_DELIVERY_LIMIT = 1_000_000
 #: How RabbitMQ's delayed delivery marks a routing key: one digit for each of its 28 queues.
 _DELAY_PREFIX = re.compile(r"^(?:[01]\.){28}")
 
@@ -29,29 +24,20 @@ def dead_letter_queues(queues: Iterable[Queue]) -> list[Queue]:
     return [queue.dead_letters for queue in queues if isinstance(queue, TaskQueue)]
 
 
+def without_delay(routing_key: str) -> str:
+    """The routing key as it was before RabbitMQ kept its message for a countdown."""
+    return _DELAY_PREFIX.sub("", routing_key)
+
+
 def delivered_from(app: Celery, delivered: Mapping[str, Any]) -> str | None:
     """The queue that a message came from, by its delivery info; None where that does not tell."""
     exchange = delivered.get("exchange")
-    routing_key, delays = _DELAY_PREFIX.subn("", delivered.get("routing_key") or "")
+    delivered_key = delivered.get("routing_key") or ""
+    routing_key = without_delay(delivered_key)
     if exchange == "":
         return routing_key
+    delayed = routing_key != delivered_key
     for queue in app.amqp.queues.values():
-        if queue.routing_key == routing_key and (delays or queue.exchange.name == exchange):
+        if queue.routing_key == routing_key and (delayed or queue.exchange.name == exchange):
             return str(queue.name)
     return None
-
-
-class DeadLetters(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """Declares the dead-letter queues before the worker consumes.
-
-    An error here is one of the connection: the consumer reconnects and starts its steps again, so
-    a broker that comes late or goes away delays the worker and never ends it.
-    """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def start(self, consumer: "Consumer") -> None:
-        # A channel of its own: a refused declaration closes the channel it came on.
-        with consumer.connection.channel() as channel:
-            for queue in dead_letter_queues(consumer.app.amqp.queues.values()):
-                queue(channel).declare()

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from celery_runtime.brokers import rabbitmq, redis, sqs
-from celery_runtime.credentials import Credentials
-from celery_runtime.document import Table
 from celery_runtime.queues import TaskQueue
+from celery_runtime.settings.credentials import Credentials
+from celery_runtime.settings.document import Table
 
 
 class Broker(Protocol):

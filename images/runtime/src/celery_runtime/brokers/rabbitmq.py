@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 # kombu's own, by the door that mypy does not find half-typed.
 from celery.app.amqp import Exchange, Queue
 
-from celery_runtime.credentials import Credentials, address, encoded
-from celery_runtime.document import Table
 from celery_runtime.queues import TaskQueue
+from celery_runtime.settings.credentials import Credentials, address, encoded
+from celery_runtime.settings.document import Table
 
 DEAD_LETTER_EXCHANGE = "dlx"
 DEAD_SUFFIX = ".dead"

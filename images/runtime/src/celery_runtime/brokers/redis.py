@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from celery.app.amqp import Exchange, Queue
 
-from celery_runtime import visibility
-from celery_runtime.credentials import Credentials, address, encoded
-from celery_runtime.document import Table, refuse
+from celery_runtime.brokers import visibility
 from celery_runtime.queues import TaskQueue
+from celery_runtime.settings.credentials import Credentials, address, encoded
+from celery_runtime.settings.document import Table, refuse
 
 DEAD_SUFFIX = ".dead"
 SCHEMES = ("redis", "rediss", "sentinel")

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from celery.app.amqp import Exchange, Queue
 
-from celery_runtime import visibility
-from celery_runtime.credentials import Credentials
-from celery_runtime.document import Table, refuse, suggest
+from celery_runtime.brokers import visibility
 from celery_runtime.queues import TaskQueue
+from celery_runtime.settings.credentials import Credentials
+from celery_runtime.settings.document import Table, refuse, suggest
 
 FIFO = ".fifo"
 NAME = re.compile(r"[\w-]{1,80}|(?=.{1,80}$)[\w-]+\.fifo", re.ASCII)

@@ -15,6 +15,7 @@ from celery import Celery
 from celery.app.amqp import Queue
 
 from celery_runtime.deadletter import record
+from celery_runtime.deadletter.copying import send_copy
 from celery_runtime.queues import TaskQueue
 
 if TYPE_CHECKING:
@@ -65,23 +66,14 @@ class Box:
 
     def replay(self, held: Held, *, to: Queue | None = None) -> None:
         """Send a message to its queue again, then take it out of the dead letters."""
-        target, message = to or held.origin, held.message
-        with self._app.producer_pool.acquire(block=True) as producer:
-            producer.publish(
-                message.body,
-                content_type=message.content_type,
-                content_encoding=message.content_encoding,
-                headers=record.revived(message.headers or {}),
-                exchange=target.exchange,
-                routing_key=target.routing_key,
-                declare=[target],
-                retry=True,
-                retry_policy=RETRY_POLICY,
-                delivery_mode="persistent",
-                priority=message.properties.get("priority") or 0,
-                correlation_id=message.properties.get("correlation_id"),
-                reply_to=message.properties.get("reply_to"),
-            )
+        message = held.message
+        send_copy(
+            self._app,
+            message,
+            to=to or held.origin,
+            headers=record.revived(message.headers or {}),
+            retry_policy=RETRY_POLICY,
+        )
         message.ack()
 
     def purge(self, held: Held) -> None:

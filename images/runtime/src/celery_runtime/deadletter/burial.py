@@ -5,13 +5,13 @@ it cannot be sent the message goes back to its queue: it may die twice, it is ne
 """
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery import Celery
-from celery.app.amqp import Queue
 from kombu.exceptions import OperationalError
 
 from celery_runtime.deadletter import record
+from celery_runtime.deadletter.copying import send_copy
 from celery_runtime.queues import TaskQueue, delivered_from
 
 if TYPE_CHECKING:
@@ -35,30 +35,18 @@ def bury(app: Celery, message: "Message", *, reason: str, error: object = "") ->
         return True
     died = record.death(reason=reason, queue=queue.name, detail=str(error)[:DETAIL_CHARACTERS])
     try:
-        _publish(app, message, queue.dead_letters, record.with_death(message.headers, died))
+        send_copy(
+            app,
+            message,
+            to=queue.dead_letters,
+            headers=record.with_death(message.headers, died),
+            retry_policy=RETRY_POLICY,
+        )
     except (OperationalError, OSError) as failure:
         logger.warning("A dead message of %s stays in its queue: %r", queue.name, failure)
         return False
     logger.error("A message of %s is dead: %s %s", queue.name, reason, died["detail"])
     return True
-
-
-def _publish(app: Celery, message: "Message", dead_letters: Queue, headers: dict[str, Any]) -> None:
-    with app.producer_pool.acquire(block=True) as producer:
-        producer.publish(
-            message.body,
-            content_type=message.content_type,
-            content_encoding=message.content_encoding,
-            headers=headers,
-            exchange=dead_letters.exchange,
-            routing_key=dead_letters.routing_key,
-            declare=[dead_letters],
-            retry=True,
-            retry_policy=RETRY_POLICY,
-            delivery_mode="persistent",
-            correlation_id=message.properties.get("correlation_id"),
-            reply_to=message.properties.get("reply_to"),
-        )
 
 
 def _queue(app: Celery, message: "Message") -> TaskQueue | None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from celery.app.task import Task
 from celery.exceptions import Reject
 
-from celery_runtime import consumer, task_fields
 from celery_runtime.deadletter import record
 from celery_runtime.deadletter.burial import bury
+from celery_runtime.logs import task_fields
+from celery_runtime.worker import consumer
 
 if TYPE_CHECKING:
     from billiard.einfo import ExceptionInfo

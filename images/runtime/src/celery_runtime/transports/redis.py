@@ -11,7 +11,7 @@ from kombu.transport import redis
 from kombu.utils.json import dumps, loads
 from redis.client import Pipeline, Redis
 
-from celery_runtime import visibility
+from celery_runtime.brokers import visibility
 from celery_runtime.deadletter import record
 
 #: How often a message was delivered and came back; RabbitMQ's quorum queues use the name too.

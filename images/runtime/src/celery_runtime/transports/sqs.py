@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import SQS
 from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 
-from celery_runtime import visibility
+from celery_runtime.brokers import visibility
 from celery_runtime.brokers.sqs import FIFO
 
 if TYPE_CHECKING:

@@ -1,0 +1,42 @@
+"""`celery beat`, as a pod runs it."""
+
+from typing import Any
+
+from celery import platforms
+from celery.apps.beat import Beat
+from celery.beat import Service
+
+from celery_runtime.beat.probes import probes
+from celery_runtime.errors import CeleryRuntimeError
+from celery_runtime.health.server import serve
+
+
+class Program(Beat):  # type: ignore[misc]  # celery has no types
+    """`celery beat` without its banner and with probes."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 # what the command line has
+        super().__init__(**{**options, "quiet": True})
+
+    def start_scheduler(self) -> None:
+        # Before the scheduler exists: making it already waits for Redis.
+        serve(probes, pages={"/metrics": probes.metrics})
+        # Celery would subscribe to the result of each task here, where nobody waits for one: more
+        # memory with each send, and no send while the store of results is away.
+        self.app.backend.on_task_call = lambda *_: None
+        try:
+            super().start_scheduler()
+        except CeleryRuntimeError:
+            # Celery has logged it.
+            raise SystemExit(1) from None
+
+    def install_sync_handler(self, service: Service) -> None:  # noqa: ARG002 # celery passes it
+        """Leave on SIGTERM and SIGINT; the service closes its scheduler on the way out.
+
+        Celery's own handler asks for the scheduler, and would make a second one while the first
+        still waits for Redis.
+        """
+        platforms.signals.update(SIGTERM=_leave, SIGINT=_leave)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit

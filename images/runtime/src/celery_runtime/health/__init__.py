@@ -1,0 +1,1 @@
+"""What the probes of a worker say, and how they are served."""

@@ -1,0 +1,1 @@
+"""What workers and beat write: one JSON object a line, without secrets."""

@@ -1,0 +1,1 @@
+"""From the mounted directory to Celery's configuration."""

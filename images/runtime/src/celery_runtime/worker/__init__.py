@@ -1,0 +1,1 @@
+"""What a worker does differently from Celery's own."""
