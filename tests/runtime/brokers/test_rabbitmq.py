@@ -6,8 +6,6 @@ import pytest
 
 from tests.runtime.brokers.conftest import Shop
 
-pytestmark = pytest.mark.xdist_group("rabbitmq")
-
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_on_rabbitmq_five_and_more_go_before_four_and_less(shop: Shop) -> None:

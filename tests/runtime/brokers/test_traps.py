@@ -17,8 +17,6 @@ from redis import Redis
 from tests.runtime.brokers.bench import QUIET, SAFE, Bench, exits, ready, wait_until
 from tests.runtime.conftest import Mounted, Service, Start
 
-pytestmark = pytest.mark.xdist_group("traps")
-
 CONFIRMS: dict[str, Any] = {"broker_transport_options": {"confirm_publish": True}}
 IDLE_SECONDS = 12
 SOON_SECONDS = 20
