@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from kombu.connection import Connection
 from kombu.message import Message
 
+from celery_runtime.brokers import sqs
 from celery_runtime.deadletter import record
 from celery_runtime.deadletter.box import Box
 from celery_runtime.deadletter.burial import bury as bury_message
@@ -34,8 +35,10 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def command(shop: Shop) -> Command:
+def command(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs `dead-letter …` in this process, for a start of Celery takes long."""
+    # What each command would wait at the end of each queue of SQS.
+    monkeypatch.setattr(sqs, "LONG_POLL_SECONDS", 0)
 
     def run(*arguments: str) -> Result:
         with Celery("command", set_as_current=False) as app:
