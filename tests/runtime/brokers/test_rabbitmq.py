@@ -3,7 +3,9 @@
 from statistics import mean
 
 import pytest
+from kombu.exceptions import OperationalError
 
+from celery_runtime import sending
 from tests.runtime.brokers.conftest import Shop
 
 pytestmark = pytest.mark.xdist_group("rabbitmq")
@@ -23,3 +25,17 @@ def test_on_rabbitmq_five_and_more_go_before_four_and_less(shop: Shop) -> None:
     )
     assert ahead >= 5
     assert service.stop() == 0
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_send_that_a_stuck_rabbitmq_does_not_confirm_ends_with_an_error(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "CONFIRM_SECONDS", 1)
+    shop.send("send_email", "the connection is made")
+    shop.server.pause()
+    try:
+        with pytest.raises(OperationalError):
+            shop.send("send_email", "nobody confirms this")
+    finally:
+        shop.server.resume()
