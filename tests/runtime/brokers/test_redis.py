@@ -292,7 +292,12 @@ def test_workers_share_what_others_put_and_no_bell_tells_of(shop: Shop, pool: st
 
 
 @on_redis
-def test_a_waiting_worker_has_the_next_message_at_once(shop: Shop) -> None:
+def test_a_waiting_worker_has_the_next_message_at_once(
+    shop: Shop, mounted: Mounted, open_shop: OpenShop
+) -> None:
+    mounted.settings["broker"]["keyPrefix"] = "shop:"
+    mounted.write()
+    shop = open_shop(mounted, shop.server)
     service = shop.start("gevent")
     service.wait_for("ready", 200)
     began = time.monotonic()
@@ -313,6 +318,7 @@ def test_a_message_that_a_client_does_not_acknowledge_is_not_held(shop: Shop) ->
     shop.send("send_email", "gone")
     with shop.app.connection_for_read() as connection:
         assert connection.default_channel.basic_get(shop.app.conf.task_default_queue, no_ack=True)
+        assert client(shop).hlen("unacked") == 0
     service = shop.start("prefork")
     service.wait_for("ready", 200)
     # The answers come by a queue whose consumer acknowledges nothing.
