@@ -323,6 +323,14 @@ def test_a_wrong_broker_is_refused_with_its_path_and_the_mend(
     assert message in refusal(broker)
 
 
+@pytest.mark.parametrize(("prefix", "fits"), [("shop-", 70), ("", 75)])
+def test_a_name_that_is_too_long_for_sqs_is_refused_before_aws_does(prefix: str, fits: int) -> None:
+    broker = {**AWS, "queuePrefix": prefix}
+    assert configured(broker, NOBODY, queues=("default", "q" * fits))["task_queues"]
+    with pytest.raises(SettingsError, match=r"queues\.q+ is too long for SQS, which takes 80"):
+        configured(broker, NOBODY, queues=("default", "q" * (fits + 1)))
+
+
 def test_a_queue_that_sqs_would_call_otherwise_has_no_url() -> None:
     broker = {**AWS, "queueUrls": urls("email.high", "email.high-dead")}
     message = refusal(broker, NOBODY, queues=("email.high",))
