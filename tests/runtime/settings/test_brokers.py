@@ -73,6 +73,17 @@ def urls(*names: str) -> dict[str, str]:
 # RabbitMQ
 
 
+@pytest.mark.parametrize(
+    ("max_task_seconds", "asked"),
+    [(600, {}), (1740, {}), (7200, {"x-consumer-timeout": 7_260_000})],
+)
+def test_rabbitmq_is_asked_to_wait_for_a_task_that_takes_longer_than_its_half_hour(
+    max_task_seconds: int, asked: dict[str, int]
+) -> None:
+    result = configured({"kind": "rabbitmq", "host": "mq"}, maxTaskSeconds=max_task_seconds)
+    assert [queue.consumer_arguments for queue in result["task_queues"]] == [asked]
+
+
 def test_rabbitmq_over_tls_verifies_the_name_by_the_mounted_authority() -> None:
     tls = {"kind": "rabbitmq", "host": "mq", "tls": True}
     result = configured(tls, BROKER("u", "p", ca_file=CA))

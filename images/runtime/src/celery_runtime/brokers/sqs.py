@@ -44,7 +44,7 @@ class Sqs:
             key = f"{credentials.required_username()}:{credentials.required_password()}@"
         return f"sqs://{key}{urlsplit(self.endpoint).netloc}"
 
-    def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:  # noqa: ARG002 # see configuration
+    def queue(self, name: str, **_: int | None) -> TaskQueue:
         """A queue by its name, with the name of its dead-letter queue."""
         dead = dead_name(name)
         if len(self.prefix + dead) > MAX_NAME_CHARACTERS:
