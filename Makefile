@@ -21,7 +21,7 @@ up: $(UV) ## Make the cluster (or find it healthy) and print how to reach it
 down: $(UV) ## Remove the cluster with all that is in it
 	@$(CI) down
 
-test: test-fast ## Lint, unit and chart tests, then the tests on the cluster
+test: test-fast test-brokers ## Lint, unit and chart tests, then those on brokers and on the cluster
 	@$(CI) exec --cluster pytest tests/cluster
 
 # The demo's tests run a worker in their own process: it would take others' messages on memory://.
@@ -31,7 +31,7 @@ test-fast: lint ## Lint, unit and chart tests
 	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=4 --dist=loadgroup tests/runtime/brokers
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal tests/runtime/brokers
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes

@@ -15,7 +15,7 @@ from redis import Redis
 from celery_runtime import configure
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.bench import Bench, Journal
-from tests.runtime.conftest import Mounted, Service, Start, wait_until
+from tests.runtime.conftest import CHART_POOLS, Mounted, Service, Start, wait_until
 
 LIMIT = 2
 #: Short, so that what a killed worker held comes back within a test.
@@ -81,6 +81,18 @@ class Shop:
         """Send a task of the application by the end of its name."""
         return self.app.send_task(f"shop.{task}", args, **options)
 
+    def begun(self, task: str, *args: object) -> AsyncResult:
+        """A task that a worker has begun."""
+        result = self.send(task, *args)
+        self.wait_for_runs(result, 1)
+        return result
+
+    def worker(self, pool: str, *arguments: str, **options: Any) -> Service:  # noqa: ANN401
+        """A worker that consumes."""
+        service = self.start(pool, *arguments, **options)
+        service.wait_for("ready", 200)
+        return service
+
     def runs(self, result: AsyncResult) -> int:
         """How often a task was started."""
         return int(self.ledger.get(f"runs:{result.id}") or 0)
@@ -93,10 +105,20 @@ class Shop:
         wait_until(lambda: self.runs(result) >= runs, f"{runs} runs", seconds=seconds)
 
 
-BROKERS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SERVERS]
+#: Valkey speaks the protocol of Redis, and the same client asks it. Every promise is kept on it,
+#: under one pool: that the other pool can talk to such a server is proven on Redis.
+BROKERS_AND_POOLS = [
+    (broker, pool)
+    for broker in SERVERS
+    for pool in CHART_POOLS
+    if (broker, pool) != ("valkey", "gevent")
+]
+on_every_broker = pytest.mark.parametrize(
+    ("broker", "pool"), BROKERS_AND_POOLS, indirect=["broker"]
+)
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture(params=SERVERS)
 def broker(request: pytest.FixtureRequest) -> str:
     """Each broker in turn."""
     return str(request.param)

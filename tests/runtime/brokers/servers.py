@@ -204,6 +204,12 @@ class SqsServer:
     process: "subprocess.Popen[bytes]"
     settings: dict[str, Any]
     secrets: dict[str, str]
+    client: Any
+
+    def attributes(self, queue: str) -> dict[str, str]:
+        url = self.client.get_queue_url(QueueName=queue)["QueueUrl"]
+        asked = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        return dict(asked["Attributes"])
 
     def stop(self) -> None:
         self.pause()
@@ -218,6 +224,7 @@ class SqsServer:
         self.process.send_signal(signal.SIGCONT)
 
     def remove(self) -> None:
+        self.client.close()
         self.process.kill()
         self.process.wait()
 
@@ -244,4 +251,5 @@ def sqs(folder: Path) -> SqsServer:
         process,
         {"kind": "sqs", "region": "eu-central-1", "endpoint": endpoint},
         {"broker/username": "test", "broker/password": "test"},
+        client,
     )

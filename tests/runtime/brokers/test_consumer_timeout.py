@@ -12,8 +12,6 @@ from amqp.exceptions import PreconditionFailed
 from tests.runtime.brokers.bench import Bench, exits, ready
 from tests.runtime.brokers.servers import Container
 
-pytestmark = pytest.mark.xdist_group("connections")
-
 TIMEOUT_SECONDS = 4
 TASK_SECONDS = 12
 SOON_SECONDS = 30

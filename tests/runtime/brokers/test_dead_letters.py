@@ -11,51 +11,80 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
+from celery.bin.base import CLIContext
 from celery.result import AsyncResult
+from click.testing import CliRunner, Result
+from kombu.connection import Connection
+from kombu.message import Message
 
+from celery_runtime.brokers import sqs
 from celery_runtime.deadletter import record
+from celery_runtime.deadletter.box import Box
+from celery_runtime.deadletter.burial import bury as bury_message
+from celery_runtime.deadletter.command import dead_letter
 from celery_runtime.queues import TaskQueue
-from tests.runtime.brokers.conftest import LIMIT, Shop
-from tests.runtime.conftest import CHART_POOLS, HERE, wait_until
+from tests.runtime.brokers import servers
+from tests.runtime.brokers.conftest import LIMIT, Shop, on_every_broker
+from tests.runtime.conftest import HERE, wait_until
 
-both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 SECONDS = 60
+# boto leaves the sockets of its clients to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+Command = Callable[..., Result]
 
 
 @pytest.fixture
-def command(shop: Shop) -> Callable[..., "subprocess.Popen[str]"]:
-    """Starts `celery dead-letter …` as a person would in a pod."""
+def command(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs `dead-letter …` in this process, for a start of Celery takes long."""
+    # What each command would wait at the end of each queue of SQS.
+    monkeypatch.setattr(sqs, "LONG_POLL_SECONDS", 0)
 
-    def start(*arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [Path(sys.executable).with_name("celery"), "dead-letter", *arguments],
-            env={
-                **os.environ,
-                "CELERY_APP": "shopapp:app",
-                "PYTHONPATH": str(HERE / "apps"),
-                "CELERY_RUNTIME_DIR": str(shop.mounted),
-                "LEDGER_URL": "redis://",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def run(*arguments: str) -> Result:
+        with Celery("command", set_as_current=False) as app:
+            context = CLIContext(app, no_color=True, workdir=None)
+            result = CliRunner().invoke(dead_letter, arguments, obj=context, catch_exceptions=False)
+        wait_until_shown(shop)
+        return result
 
-    return start
+    return run
 
 
-Command = Callable[..., "subprocess.Popen[str]"]
+def wait_until_shown(shop: Shop) -> None:
+    """Until what was looked at can be looked at again, which takes SQS a moment."""
+    server, dead = shop.server, default_queue(shop).dead_letters.name
+    if isinstance(server, servers.SqsServer):
+        hidden = "ApproximateNumberOfMessagesNotVisible"
+        wait_until(lambda: server.attributes(dead)[hidden] == "0", "no message is hidden")
 
 
-def done(process: "subprocess.Popen[str]") -> str:
-    output, errors = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, errors
-    return output
+def started(*arguments: str) -> "subprocess.Popen[str]":
+    """`celery dead-letter …` as a person starts it in a pod."""
+    return subprocess.Popen(
+        [Path(sys.executable).with_name("celery"), "dead-letter", *arguments],
+        env={
+            **os.environ,
+            "CELERY_APP": "shopapp:app",
+            "PYTHONPATH": str(HERE / "apps"),
+            "LEDGER_URL": "redis://",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def done(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def listed(command: Command, *arguments: str) -> list[dict[str, Any]]:
-    lines = done(command("list", "--json", *arguments)).splitlines()
-    return [json.loads(line) for line in lines]
+    return parsed(done(command("list", "--json", *arguments)))
+
+
+def parsed(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def default_queue(shop: Shop) -> TaskQueue:
@@ -99,6 +128,13 @@ def bury(shop: Shop, count: int, *, task: str = "shop.send_email") -> list[str]:
     return ids
 
 
+def taken(queue: TaskQueue, connection: Connection) -> Message:
+    """The message that waits in a queue."""
+    message = queue(connection.default_channel).get()
+    assert isinstance(message, Message)
+    return message
+
+
 def waiting(shop: Shop) -> int:
     with shop.app.connection_for_read() as connection:
         queue = default_queue(shop)(connection.default_channel)
@@ -110,13 +146,12 @@ def result(shop: Shop, id_: str) -> AsyncResult:
     return AsyncResult(id_, app=shop.app)
 
 
-@both_pools
+@on_every_broker
 def test_what_cannot_be_done_dies_with_its_reason_and_the_worker_goes_on(
     shop: Shop, command: Command, pool: str
 ) -> None:
     headers = {"task": "shop.send_email", "id": "1", "lang": "py", "argsrepr": "()"}
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
+    service = shop.worker(pool)
     shop.send("refuse")
     shop.send("fail_for_good")
     shop.send("nobody_knows", 7)
@@ -134,7 +169,7 @@ def test_what_cannot_be_done_dies_with_its_reason_and_the_worker_goes_on(
         return len(found) == 8
 
     wait_until(all_found, "eight dead messages", seconds=SECONDS)
-    service.process.send_signal(signal.SIGTERM)
+    service.terminate()
     told = sorted((dead["reason"], dead["task"]) for dead in found)
     assert told == [
         ("content_not_accepted", "shop.send_email"),
@@ -154,8 +189,7 @@ def test_what_cannot_be_done_dies_with_its_reason_and_the_worker_goes_on(
 
 
 def test_a_message_that_kills_its_process_each_time_dies(shop: Shop, command: Command) -> None:
-    service = shop.start("prefork")
-    service.wait_for("ready", 200)
+    service = shop.worker("prefork")
     poison = shop.send("run_out_of_memory")
     shop.wait_for_runs(poison, LIMIT + 1, seconds=SECONDS)
     wait_until(lambda: listed(command), "a dead message", seconds=SECONDS)
@@ -168,7 +202,11 @@ def test_a_message_that_kills_its_process_each_time_dies(shop: Shop, command: Co
 
 def test_dead_messages_are_selected_shown_replayed_and_purged(shop: Shop, command: Command) -> None:
     emails, others = bury(shop, 4), bury(shop, 3, task="shop.nobody_knows")
-    assert {dead["id"] for dead in listed(command)} == {*emails, *others}
+    listing = started("list", "--json")
+    output, errors = listing.communicate(timeout=SECONDS)
+    assert listing.returncode == 0, errors
+    assert {dead["id"] for dead in parsed(output)} == {*emails, *others}
+    wait_until_shown(shop)
     assert len(listed(command, "--task", "shop.send_email", "--limit", "2")) == 2
     assert listed(command, "--older-than", "1h") == []
     assert len(listed(command, "--newer-than", "1h")) == 7
@@ -183,13 +221,12 @@ def test_dead_messages_are_selected_shown_replayed_and_purged(shop: Shop, comman
     done(command("replay", "--task", "shop.send_email"))
     done(command("purge", others[0]))
     assert {dead["id"] for dead in listed(command)} == set(others[1:])
-    service = shop.start("prefork")
-    service.wait_for("ready", 200)
+    service = shop.worker("prefork")
     assert [result(shop, id_).get(timeout=30) for id_ in emails] == ["0", "1", "2", "3"]
     assert service.stop() == 0
 
     done(command("replay", others[1], "--to", shop.app.conf.task_default_queue))
-    service = shop.start("prefork")
+    service = shop.worker("prefork")
     wait_until(lambda: len(listed(command)) == 2, "it is dead again", seconds=SECONDS)
     again = {dead["id"]: dead for dead in listed(command)}[others[1]]
     assert (again["deaths"], again["reason"]) == (2, "unknown_task")
@@ -198,12 +235,12 @@ def test_dead_messages_are_selected_shown_replayed_and_purged(shop: Shop, comman
 
 def test_a_replay_that_is_killed_loses_nothing(shop: Shop, command: Command) -> None:
     ids = bury(shop, 300)
-    killed = command("replay", "--all")
+    killed = started("replay", "--all")
     wait_until(lambda: waiting(shop) > 20, "some are replayed", seconds=SECONDS)
     killed.kill()
     killed.communicate(timeout=SECONDS)
-    service = shop.start("gevent", concurrency=20)
-    service.wait_for("ready", 200)
+    assert killed.returncode == -signal.SIGKILL
+    service = shop.worker("gevent", concurrency=20)
 
     def all_ran() -> bool:
         done(command("replay", "--all"))
@@ -216,7 +253,22 @@ def test_a_replay_that_is_killed_loses_nothing(shop: Shop, command: Command) -> 
 def test_a_command_without_a_choice_touches_nothing(shop: Shop, command: Command) -> None:
     bury(shop, 1)
     refused = command("purge")
-    _, errors = refused.communicate(timeout=SECONDS)
-    assert refused.returncode == 2
-    assert "Say which: ids, --queue, --task, --reason, an age, or --all." in errors
+    assert refused.exit_code == 2
+    assert "Say which: ids, --queue, --task, --reason, an age, or --all." in refused.stderr
     assert len(listed(command)) == 1
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq", "redis"], indirect=True)
+def test_a_message_keeps_its_priority_through_burial_and_replay(shop: Shop) -> None:
+    shop.send("send_email", "urgent", priority=7)
+    queue = default_queue(shop)
+    with shop.app.connection_for_read() as connection:
+        sent = taken(queue, connection)
+        assert bury_message(shop.app, sent, reason=record.FAILED)
+        sent.ack()
+    with Box(shop.app, [queue]) as box:
+        (held,) = box
+        assert held.message.properties["priority"] == 7
+        box.replay(held)
+    with shop.app.connection_for_read() as connection:
+        assert taken(queue, connection).properties["priority"] == 7

@@ -10,8 +10,6 @@ from tests.runtime.brokers.proxy import Proxy, proxy
 from tests.runtime.brokers.servers import Container, amqp_url
 from tests.runtime.conftest import Service
 
-pytestmark = pytest.mark.xdist_group("connections")
-
 LOCKED = "RESOURCE_LOCKED"
 SOON_SECONDS = 20
 
@@ -44,6 +42,9 @@ def test_a_gevent_worker_keeps_its_remote_control_which_a_plain_one_loses(
 ) -> None:
     plain, shipped = rabbit_bench.plain("gevent", *QUIET), rabbit_bench.shipped("gevent", *QUIET)
     ready(plain, shipped)
+    # Under gevent a worker is ready before it has its mailbox.
+    both = {name(plain), name(shipped)}
+    wait_until(lambda: names(rabbit_bench, timeout_seconds=1) == both)
     between.lose_clients()
     for worker in (plain, shipped):
         wait_until(lambda: LOCKED in worker.log.read_text(), service=worker)  # noqa: B023

@@ -17,8 +17,6 @@ from tests.runtime.brokers import servers
 from tests.runtime.brokers.conftest import Servers, point
 from tests.runtime.conftest import POOLS, Mounted, Service, Start, wait_until
 
-pytestmark = pytest.mark.xdist_group("health")
-
 STUCK_AFTER_SECONDS = 5
 #: Long enough for every verdict that could be wrong.
 PATIENCE_SECONDS = 1.6 * STUCK_AFTER_SECONDS

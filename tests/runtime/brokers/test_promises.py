@@ -3,19 +3,14 @@
 import signal
 import time
 
-import pytest
 from celery import chord
 
-from tests.runtime.brokers.conftest import VISIBILITY_SECONDS, Shop
-from tests.runtime.conftest import CHART_POOLS
-
-both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
+from tests.runtime.brokers.conftest import VISIBILITY_SECONDS, Shop, on_every_broker
 
 
-@both_pools
+@on_every_broker
 def test_the_articles_work_is_done_once(shop: Shop, pool: str) -> None:
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
+    service = shop.worker(pool)
     emails = [shop.send("send_email", f"{n}@shop.example") for n in range(20)]
     charge = shop.send("charge_customer", 7, 2, queue=shop.email)
     later = shop.send("send_email", "later", countdown=2)
@@ -34,35 +29,31 @@ def test_the_articles_work_is_done_once(shop: Shop, pool: str) -> None:
     assert service.stop() == 0
 
 
-@both_pools
+@on_every_broker
 def test_a_countdown_holds_up_nobody(shop: Shop, pool: str) -> None:
+    # On RabbitMQ nothing can be delayed before a first worker has been there.
+    service = shop.worker(pool)
     for _ in range(8):
         shop.send("send_email", "later", countdown=60)
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
     assert shop.send("send_email", "now").get(timeout=10) == "now"
     service.stop()
 
 
-@both_pools
+@on_every_broker
 def test_a_killed_workers_task_is_done_by_another(shop: Shop, pool: str) -> None:
-    doomed = shop.start(pool)
-    doomed.wait_for("ready", 200)
-    task = shop.send("send_email", "survives", 3)
-    shop.wait_for_runs(task, 1)
+    doomed = shop.worker(pool)
+    task = shop.begun("send_email", "survives", 3)
     doomed.process.send_signal(signal.SIGKILL)
     doomed.process.wait()
-    shop.start(pool).wait_for("ready", 200)
+    shop.worker(pool)
     assert task.get(timeout=VISIBILITY_SECONDS + 40) == "survives"
     assert shop.runs(task) == 2
 
 
-@both_pools
+@on_every_broker
 def test_an_outage_of_the_broker_loses_nothing_that_it_took(shop: Shop, pool: str) -> None:
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
-    running = shop.send("send_email", "running", 3)
-    shop.wait_for_runs(running, 1)
+    service = shop.worker(pool)
+    running = shop.begun("send_email", "running", 3)
     waiting = [shop.send("send_email", f"waiting {n}", 1) for n in range(4)]
     later = shop.send("send_email", "later", countdown=5)
     shop.server.stop()
@@ -78,7 +69,7 @@ def test_an_outage_of_the_broker_loses_nothing_that_it_took(shop: Shop, pool: st
     assert service.stop() == 0
 
 
-@both_pools
+@on_every_broker
 def test_a_task_and_a_countdown_longer_than_the_visibility_timeout_run_once(
     shop: Shop, pool: str
 ) -> None:

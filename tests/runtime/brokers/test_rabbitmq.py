@@ -9,8 +9,6 @@ from kombu.exceptions import OperationalError
 from celery_runtime import sending
 from tests.runtime.brokers.conftest import Shop
 
-pytestmark = pytest.mark.xdist_group("rabbitmq")
-
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_on_rabbitmq_five_and_more_go_before_four_and_less(shop: Shop) -> None:

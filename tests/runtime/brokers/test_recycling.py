@@ -4,8 +4,6 @@ import pytest
 
 from tests.runtime.brokers.bench import Bench, exits, ready
 
-pytestmark = pytest.mark.xdist_group("shutdown")
-
 SOON_SECONDS = 10
 recycled = pytest.mark.parametrize("limit", ["tasks=10", "memory=120000"])
 

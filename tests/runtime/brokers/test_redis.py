@@ -27,7 +27,6 @@ from tests.runtime.brokers.conftest import (
 from tests.runtime.brokers.redisservers import Replicated
 from tests.runtime.conftest import CHART_POOLS, Mounted, wait_until
 
-pytestmark = pytest.mark.xdist_group("redis")
 both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 on_redis = pytest.mark.parametrize("broker", ["redis"], indirect=True)
 #: A killed worker's message is looked for every third of its timeout.

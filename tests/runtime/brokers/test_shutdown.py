@@ -12,8 +12,6 @@ from tests.runtime.brokers.conftest import Servers
 from tests.runtime.brokers.servers import Container
 from tests.runtime.conftest import CHART_POOLS
 
-pytestmark = pytest.mark.xdist_group("shutdown")
-
 #: A shutdown without work, on a loaded machine.
 PROMPT_SECONDS = 8
 #: Five answers that do not come, and the goodbye: 20, and more on a loaded machine.

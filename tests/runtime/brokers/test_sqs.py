@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
+from celery_runtime.brokers.sqs import dead_name
 from celery_runtime.deadletter.box import Box
 from celery_runtime.deadletter.record import DeadMessage
 from celery_runtime.queues import TaskQueue
@@ -28,11 +28,8 @@ from tests.runtime.brokers.conftest import (
 )
 from tests.runtime.conftest import CHART_POOLS, Mounted, wait_until
 
-pytestmark = [
-    pytest.mark.xdist_group("sqs"),
-    # boto leaves the sockets of its clients to the garbage collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+# boto leaves the sockets of its clients to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 on_sqs = pytest.mark.parametrize("broker", ["sqs"], indirect=True)
 Client = Any
@@ -66,8 +63,10 @@ class Recording:
 
 
 @pytest.fixture
-def server(running: Servers) -> servers.Server:
-    return running["sqs"]
+def server(running: Servers) -> servers.SqsServer:
+    found = running["sqs"]
+    assert isinstance(found, servers.SqsServer)
+    return found
 
 
 @pytest.fixture
@@ -80,17 +79,9 @@ def recording(server: servers.Server) -> Iterator[Recording]:
 
 
 @pytest.fixture
-def sqs(server: servers.Server) -> Iterator[Any]:
+def sqs(server: servers.SqsServer) -> Client:
     """A client of the test's own."""
-    client = boto3.client(
-        "sqs",
-        endpoint_url=server.settings["endpoint"],
-        region_name=server.settings["region"],
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    yield client
-    client.close()
+    return server.client
 
 
 def dead(shop: Shop) -> list[DeadMessage]:
@@ -171,8 +162,7 @@ def test_queues_known_by_url_are_used_as_they_are(
 ) -> None:
     shop = existing(hidden_seconds=30)
     recording.start()
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
+    service = shop.worker(pool)
     charge = shop.send("charge_customer", 7, 1, queue=shop.email)
     refused = shop.send("refuse")
     long = shop.send("send_email", "long", 3)
@@ -229,8 +219,7 @@ def test_a_fifo_queue_keeps_the_order_of_each_group(fifo: Shop, pool: str) -> No
 
 @both_pools
 def test_a_fifo_queue_has_retries_in_their_group_and_dead_letters(fifo: Shop, pool: str) -> None:
-    service = fifo.start(pool)
-    service.wait_for("ready", 200)
+    service = fifo.worker(pool)
     retried = fifo.send("charge_customer", 7, 1, MessageGroupId="orders")
     assert retried.get(timeout=30) == 7
     groups = fifo.ledger.lrange(f"groups:{retried.id}", 0, -1)
@@ -252,50 +241,61 @@ def test_a_countdown_in_a_fifo_queue_holds_up_its_group_and_no_other(fifo: Shop)
 # Delays
 
 
-def counts(sqs: Client, shop: Shop) -> tuple[int, int, int]:
+def counts(server: servers.SqsServer, shop: Shop) -> tuple[int, int, int]:
     """How many messages of the default queue wait, are delayed, are held by a worker."""
-    url = sqs.get_queue_url(QueueName=shop.app.conf.task_default_queue)["QueueUrl"]
-    asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    found = server.attributes(shop.app.conf.task_default_queue)
     number = "ApproximateNumberOfMessages"
-    return (int(asked[number]), int(asked[f"{number}Delayed"]), int(asked[f"{number}NotVisible"]))
+    return (int(found[number]), int(found[f"{number}Delayed"]), int(found[f"{number}NotVisible"]))
 
 
 @on_sqs
 @both_pools
 def test_a_countdown_waits_in_the_queue_and_in_no_worker(
-    shop: Shop, sqs: Client, pool: str
+    shop: Shop, server: servers.SqsServer, pool: str
 ) -> None:
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
+    service = shop.worker(pool)
     later = shop.send("send_email", "later", countdown=6)
     sent_at = time.time()
     assert shop.send("send_email", "now").get(timeout=20) == "now"
-    assert counts(sqs, shop) == (0, 1, 0)
+    # The result is there before the message is acknowledged.
+    wait_until(lambda: counts(server, shop) == (0, 1, 0), "the other is in no worker", seconds=3)
     assert later.get(timeout=20) == "later"
     assert time.time() - sent_at >= 5.5
     shop.send("charge_customer", 7, 1, 60)
-    wait_until(lambda: counts(sqs, shop) == (0, 1, 0), "a retry waits in the queue")
+    wait_until(lambda: counts(server, shop) == (0, 1, 0), "a retry waits in the queue")
     assert service.stop() == 0
 
 
 @on_sqs
-def test_beyond_a_quarter_of_an_hour_a_countdown_waits_there_first(shop: Shop, sqs: Client) -> None:
+def test_beyond_a_quarter_of_an_hour_a_countdown_waits_there_first(
+    shop: Shop, server: servers.SqsServer
+) -> None:
     shop.send("send_email", "tomorrow", countdown=86_400)
-    assert counts(sqs, shop) == (0, 1, 0)
+    assert counts(server, shop) == (0, 1, 0)
 
 
 # Who is asked for what
 
 
+def queue_names(sqs: Client) -> set[str]:
+    urls = sqs.list_queues(MaxResults=1000).get("QueueUrls", [])
+    return {url.rpartition("/")[2] for url in urls}
+
+
 @on_sqs
 @both_pools
-def test_a_worker_asks_for_nothing_but_queues(shop: Shop, recording: Recording, pool: str) -> None:
-    service = shop.start(pool, "--task-events")
-    service.wait_for("ready", 200)
+def test_a_worker_asks_for_nothing_but_its_queues(
+    shop: Shop, recording: Recording, sqs: Client, pool: str
+) -> None:
+    before = queue_names(sqs)
+    service = shop.worker(pool, "--task-events")
     assert shop.send("send_email", "a").get(timeout=20) == "a"
     assert service.stop() == 0
     asked = recording.actions()
     assert {action.split(".")[0] for action in asked} == {"AmazonSQS"}
+    queues = (shop.app.conf.task_default_queue, shop.email)
+    # Remote control would have one more for each worker.
+    assert queue_names(sqs) - before == {*queues, *map(dead_name, queues)}
 
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -316,8 +316,7 @@ def test_without_mounted_credentials_the_workload_s_own_are_used(
     for name, value in _environment(mounted, shop.server, identity).items():
         monkeypatch.setenv(name, value)
     shop = open_shop(mounted, shop.server)
-    service = shop.start("prefork")
-    service.wait_for("ready", 200)
+    service = shop.worker("prefork")
     assert shop.send("send_email", "a").get(timeout=20) == "a"
     assert service.stop() == 0
     assert ("?" in recording.actions()) == (identity == "web identity")

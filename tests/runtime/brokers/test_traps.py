@@ -18,8 +18,6 @@ from tests.runtime.brokers.bench import QUIET, SAFE, Bench, exits, ready, wait_u
 from tests.runtime.brokers.servers import Container
 from tests.runtime.conftest import Mounted, Service, Start
 
-pytestmark = pytest.mark.xdist_group("traps")
-
 CONFIRMS: dict[str, Any] = {"broker_transport_options": {"confirm_publish": True}}
 IDLE_SECONDS = 12
 SOON_SECONDS = 20
