@@ -12,6 +12,9 @@ from tests.runtime.conftest import Service
 
 LOCKED = "RESOURCE_LOCKED"
 SOON_SECONDS = 20
+#: RabbitMQ sends one in half the time. Celery's loop waits 2 s for a message, and anew after each
+#: heartbeat: with shorter ones it looks for SIGTERM by chance.
+HEARTBEAT_SECONDS = 6
 
 
 @pytest.fixture
@@ -62,8 +65,8 @@ def test_a_gevent_worker_keeps_its_remote_control_which_a_plain_one_loses(
 def test_a_gevent_worker_leaves_a_dead_connection_where_a_plain_one_waits_for_its_goodbye(
     between: Proxy, rabbit_bench: Bench
 ) -> None:
-    plain = rabbit_bench.plain("gevent", *QUIET, broker_heartbeat=4)
-    rabbit_bench.mounted.settings["config"] = {"broker_heartbeat": 4}
+    plain = rabbit_bench.plain("gevent", *QUIET, broker_heartbeat=HEARTBEAT_SECONDS)
+    rabbit_bench.mounted.settings["config"] = {"broker_heartbeat": HEARTBEAT_SECONDS}
     shipped = rabbit_bench.shipped("gevent", *QUIET)
     ready(plain, shipped)
     between.fall_silent()
