@@ -94,10 +94,10 @@ def measure(
 ) -> Cost:
     """The average cost of a probe; one goes before, so that nothing is done for the first time."""
     probe()
-    messages, worker, client = received(broker), cpu_of(service.process.pid), cpu_of_clients()
+    messages, worker, client = received(broker), service.cpu_seconds(), cpu_of_clients()
     for _ in range(count):
         probe()
-    worker, client = cpu_of(service.process.pid) - worker, cpu_of_clients() - client
+    worker, client = service.cpu_seconds() - worker, cpu_of_clients() - client
     messages = received(broker) - messages
     return Cost(1000 * worker / count, 1000 * client / count, messages / count)
 
@@ -122,12 +122,6 @@ def pinger(pool: str, environment: dict[str, str]) -> Callable[[], object]:
     name = f"{pool}@{socket.gethostname()}"
     command = [*CELERY, "inspect", "ping", "--destination", name]
     return lambda: subprocess.run(command, env=environment, check=True, capture_output=True)
-
-
-def cpu_of(pid: int) -> float:
-    """The CPU seconds of a process, in user and system mode."""
-    # The clock of another process, as clock_getcpuclockid(3) computes it; /proc has ticks of 10 ms.
-    return time.clock_gettime((~pid << 3) | 2)
 
 
 def cpu_of_clients() -> float:

@@ -14,7 +14,7 @@ from celery_runtime.deadletter.declaration import DeadLetters
 
 def rabbitmq_queue(name: str, delivery_limit: int = 5) -> queues.TaskQueue:
     broker = RabbitMQ(host="", port=5672, vhost="/", tls=False)
-    return broker.queue(name, delivery_limit=delivery_limit)
+    return broker.queue(name, delivery_limit=delivery_limit, max_task_seconds=None)
 
 
 def test_a_task_queue_is_replicated_bounded_and_dead_letters_at_least_once() -> None:

@@ -86,6 +86,10 @@ class Container:
             self.remove()
             raise
 
+    def version(self) -> tuple[int, ...]:
+        """RabbitMQ's."""
+        return tuple(map(int, self.execute("rabbitmqctl", "version").split()[-1].split(".")))
+
     def execute(self, *command: str) -> str:
         return engine("exec", self.name, *command)
 

@@ -1,7 +1,7 @@
 """A task that takes longer than RabbitMQ waits for its acknowledgement.
 
-Queue arguments are fixed when a queue is made, and RabbitMQ 4.0 takes no such argument from a
-consumer. What can be changed later is the broker's own `consumer_timeout`, and a policy.
+Queue arguments are fixed when a queue is made. What can be changed later is the broker's own
+`consumer_timeout`, a policy, and from 4.3 on what a consumer asks for.
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,17 @@ TIMEOUT_SECONDS = 4
 TASK_SECONDS = 12
 SOON_SECONDS = 30
 LONG_ENOUGH = '{"consumer-timeout": 60000}'
+
+
+#: From here on RabbitMQ cancels the consumer; before, it closes the channel.
+NOTIFIES = (4, 3)
+
+
+def said(broker: Container) -> str:
+    """What a worker reports that has lost its message."""
+    if broker.version() >= NOTIFIES:
+        return "Basic.cancel"
+    return "PRECONDITION_FAILED - delivery acknowledgement on channel"
 
 
 @pytest.fixture
@@ -44,17 +55,18 @@ def test_a_long_task_ends_a_plain_worker_and_is_done_once_where_a_policy_gives_i
     ready(plain, shipped)
     rabbit_bench.plain_producer().send_task("journal.work", [TASK_SECONDS])
     task = rabbit_bench.producer().send_task("journal.work", [TASK_SECONDS])
-    assert plain.process.wait(timeout=SOON_SECONDS) == 1
-    assert "delivery acknowledgement on channel" in plain.log.read_text()
+    # From 4.3 on a classic queue, such as Celery makes by itself, has no such timeout.
+    if impatient.version() < NOTIFIES:
+        assert plain.process.wait(timeout=SOON_SECONDS) == 1
+        assert said(impatient) in plain.log.read_text()
     rabbit_bench.journal.wait("done", count=2, within_seconds=SOON_SECONDS)
     assert rabbit_bench.journal.entries("begun").count(task.id) == 1
     assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
     assert rabbit_bench.depth() == 0
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_long_task_is_done_again_but_no_worker_ends_where_nothing_gives_it_time(
-    rabbit_bench: Bench,
+    impatient: Container, rabbit_bench: Bench
 ) -> None:
     shipped = rabbit_bench.shipped("prefork")
     ready(shipped)
@@ -62,11 +74,12 @@ def test_a_long_task_is_done_again_but_no_worker_ends_where_nothing_gives_it_tim
     rabbit_bench.journal.wait("begun", count=2, within_seconds=SOON_SECONDS)
     assert set(rabbit_bench.journal.entries("begun")) == {task.id}
     assert shipped.process.poll() is None
-    assert "PRECONDITION_FAILED - delivery acknowledgement" in shipped.log.read_text()
+    assert said(impatient) in shipped.log.read_text()
 
 
-@pytest.mark.usefixtures("impatient")
-def test_rabbitmq_4_0_does_not_let_a_consumer_ask_for_more_time(rabbit_bench: Bench) -> None:
+def test_only_from_4_3_on_a_consumer_can_ask_for_more_time(
+    impatient: Container, rabbit_bench: Bench
+) -> None:
     producer = rabbit_bench.producer()
     worker = rabbit_bench.shipped("prefork")
     ready(worker)
@@ -77,5 +90,6 @@ def test_rabbitmq_4_0_does_not_let_a_consumer_ask_for_more_time(rabbit_bench: Be
             rabbit_bench.queue, callback=id, arguments={"x-consumer-timeout": 60_000}
         )
         connection.drain_events(timeout=SOON_SECONDS)
-        with pytest.raises(PreconditionFailed):
-            connection.drain_events(timeout=SOON_SECONDS)
+        waits = impatient.version() >= NOTIFIES
+        with pytest.raises(TimeoutError if waits else PreconditionFailed):
+            connection.drain_events(timeout=3 * TIMEOUT_SECONDS)

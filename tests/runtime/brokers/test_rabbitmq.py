@@ -1,9 +1,12 @@
 """What only RabbitMQ has."""
 
+from concurrent.futures import ThreadPoolExecutor
 from statistics import mean
 
 import pytest
+from kombu.exceptions import OperationalError
 
+from celery_runtime import sending
 from tests.runtime.brokers.conftest import Shop
 
 
@@ -21,3 +24,18 @@ def test_on_rabbitmq_five_and_more_go_before_four_and_less(shop: Shop) -> None:
     )
     assert ahead >= 5
     assert service.stop() == 0
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_send_that_a_stuck_rabbitmq_does_not_confirm_ends_with_an_error(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "CONFIRM_SECONDS", 1)
+    shop.send("send_email", "the connection is made")
+    with ThreadPoolExecutor() as threads:
+        shop.server.pause()
+        try:
+            sent = threads.submit(shop.send, "send_email", "nobody confirms this")
+            assert isinstance(sent.exception(timeout=60), OperationalError)
+        finally:
+            shop.server.resume()

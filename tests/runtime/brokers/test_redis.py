@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,89 @@ def test_a_worker_that_leaves_in_order_costs_no_delivery(shop: Shop, pool: str) 
     assert dead(shop) == []
 
 
+# Fetching
+
+
+@on_redis
+@both_pools
+def test_a_message_on_its_way_to_a_worker_that_is_killed_comes_back(shop: Shop, pool: str) -> None:
+    killed = shop.start(pool, app="fatalapp:app")
+    killed.wait_for("ready", 200)
+    task = shop.send("send_email", "on its way")
+    assert killed.process.wait(timeout=20) == -signal.SIGKILL
+    assert waiting(shop) == []
+    service = shop.start(pool)
+    assert task.get(timeout=RETURN_SECONDS) == "on its way"
+    assert service.stop() == 0
+
+
+@on_redis
+def test_a_fetch_whose_answer_is_lost_is_answered_the_same_when_it_is_repeated(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = shop.send("send_email", "1"), shop.send("send_email", "2")
+    queue = shop.app.conf.task_default_queue
+    with shop.app.connection_for_read() as connection:
+        channel = connection.default_channel
+        monkeypatch.setattr("celery_runtime.transports.fetching.uuid4", lambda: "a tag")
+        fetched = [channel.basic_get(queue).headers["id"] for _ in range(2)]
+        assert fetched == [first.id] * 2
+        assert [message["headers"]["id"] for message in waiting(shop)] == [second.id]
+
+
+@on_redis
+@both_pools
+def test_workers_share_what_others_put_and_no_bell_tells_of(shop: Shop, pool: str) -> None:
+    queue = shop.app.conf.task_default_queue
+    services = [shop.start(pool, concurrency=1) for _ in range(2)]
+    for service in services:
+        service.wait_for("ready", 200)
+    sent = [shop.send("send_email", f"{n}", 0.5) for n in range(8)]
+    # As a producer with kombu's own transport, or in another language, leaves them.
+    client(shop).delete(f"{queue}\x06\x16bell")
+    assert [result.get(timeout=30) for result in sent] == [f"{n}" for n in range(8)]
+    done = [sum("succeeded" in line["message"] for line in service.lines()) for service in services]
+    assert sum(done) == 8
+    assert min(done) >= 3
+    assert [service.stop() for service in services] == [0, 0]
+
+
+@on_redis
+def test_a_waiting_worker_has_the_next_message_at_once(
+    shop: Shop, mounted: Mounted, open_shop: OpenShop
+) -> None:
+    mounted.settings["broker"]["keyPrefix"] = "shop:"
+    mounted.write()
+    shop = open_shop(mounted, shop.server)
+    service = shop.start("gevent")
+    service.wait_for("ready", 200)
+    began = time.monotonic()
+    for n in range(20):
+        shop.send("send_email", f"{n}").get(timeout=30)
+    one_by_one = time.monotonic() - began
+    sent = [shop.send("send_email", f"{n}") for n in range(40)]
+    for result in sent:
+        result.get(timeout=60)
+    heap = time.monotonic() - began - one_by_one
+    # Without a bell each would wait for half a second, and each of a heap for a whole one.
+    assert (one_by_one < 6, heap < 20) == (True, True), (one_by_one, heap)
+    assert service.stop() == 0
+
+
+@on_redis
+def test_a_message_that_a_client_does_not_acknowledge_is_not_held(shop: Shop) -> None:
+    shop.send("send_email", "gone")
+    with shop.app.connection_for_read() as connection:
+        assert connection.default_channel.basic_get(shop.app.conf.task_default_queue, no_ack=True)
+        assert client(shop).hlen("unacked") == 0
+    service = shop.start("prefork")
+    service.wait_for("ready", 200)
+    # The answers come by a queue whose consumer acknowledges nothing.
+    assert len(shop.app.control.ping(timeout=3)) == 1
+    assert client(shop).hlen("unacked") == 0
+    assert service.stop() == 0
+
+
 # What is no message
 
 
@@ -290,4 +374,16 @@ def test_a_foreign_item_in_a_queue_is_kept_among_the_dead_and_the_worker_goes_on
     assert {message.reason for message in dead(shop)} == {"unreadable"}
     assert sorted(message.size_bytes for message in dead(shop)) == sorted(map(len, items))
     assert service.probe("ready") == (200, "consuming")
+    assert service.stop() == 0
+
+
+@on_redis
+def test_a_foreign_item_that_a_killed_worker_had_just_taken_comes_back(shop: Shop) -> None:
+    queue = shop.app.conf.task_default_queue
+    client(shop).hset("unacked", "a tag", f'[{{"half a,"","{queue}"]')
+    client(shop).zadd("unacked_index", {"a tag": 1})
+    service = shop.start("prefork")
+    wait_until(lambda: dead(shop), "it is dead", seconds=RETURN_SECONDS)
+    (message,) = dead(shop)
+    assert (message.reason, message.size_bytes) == ("unreadable", len('{"half a'))
     assert service.stop() == 0

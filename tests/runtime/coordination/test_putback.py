@@ -135,8 +135,8 @@ def test_rabbitmq_delays_a_message_to_the_queue_that_it_came_from(
     app.conf.update(
         task_default_queue="default",
         task_queues=[
-            broker.queue("default", delivery_limit=5),
-            broker.queue("email", delivery_limit=5),
+            broker.queue("default", delivery_limit=5, max_task_seconds=None),
+            broker.queue("email", delivery_limit=5, max_task_seconds=None),
         ],
         task_ignore_result=True,
     )

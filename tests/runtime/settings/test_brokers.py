@@ -73,6 +73,17 @@ def urls(*names: str) -> dict[str, str]:
 # RabbitMQ
 
 
+@pytest.mark.parametrize(
+    ("max_task_seconds", "asked"),
+    [(600, {}), (1740, {}), (7200, {"x-consumer-timeout": 7_260_000})],
+)
+def test_rabbitmq_is_asked_to_wait_for_a_task_that_takes_longer_than_its_half_hour(
+    max_task_seconds: int, asked: dict[str, int]
+) -> None:
+    result = configured({"kind": "rabbitmq", "host": "mq"}, maxTaskSeconds=max_task_seconds)
+    assert [queue.consumer_arguments for queue in result["task_queues"]] == [asked]
+
+
 def test_rabbitmq_over_tls_verifies_the_name_by_the_mounted_authority() -> None:
     tls = {"kind": "rabbitmq", "host": "mq", "tls": True}
     result = configured(tls, BROKER("u", "p", ca_file=CA))
@@ -321,6 +332,14 @@ def test_a_wrong_broker_is_refused_with_its_path_and_the_mend(
     broker: dict[str, Any], message: str
 ) -> None:
     assert message in refusal(broker)
+
+
+@pytest.mark.parametrize(("prefix", "fits"), [("shop-", 70), ("", 75)])
+def test_a_name_that_is_too_long_for_sqs_is_refused_before_aws_does(prefix: str, fits: int) -> None:
+    broker = {**AWS, "queuePrefix": prefix}
+    assert configured(broker, NOBODY, queues=("default", "q" * fits))["task_queues"]
+    with pytest.raises(SettingsError, match=r"queues\.q+ is too long for SQS, which takes 80"):
+        configured(broker, NOBODY, queues=("default", "q" * (fits + 1)))
 
 
 def test_a_queue_that_sqs_would_call_otherwise_has_no_url() -> None:

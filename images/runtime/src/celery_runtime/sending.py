@@ -4,6 +4,8 @@ Celery hands a delay to RabbitMQ, in whole seconds cut off after the point: `cou
 0, which raises ValueError in the caller's face. And a retry with a delay goes to the queue of the
 task's route, or to the default one, wherever the message came from. On SQS a retry leaves its
 message group, too.
+
+And it waits without end for the confirmation of a RabbitMQ that takes the connection and is stuck.
 """
 
 import math
@@ -22,6 +24,8 @@ _WAYS = frozenset({"exchange", "routing_key"})
 #: What orders messages in a FIFO queue, and shares a standard queue fairly.
 GROUP = "MessageGroupId"
 LEAST_SECONDS = 1
+#: A quorum queue confirms within milliseconds, after a failover within seconds.
+CONFIRM_SECONDS = 30
 #: Celery looks at the clock again after us: an ETA just above a second would fall below it.
 CLOCK_MARGIN_SECONDS = 0.1
 
@@ -41,7 +45,7 @@ def at_least_a_second(
 
 
 def install(app: Celery) -> None:
-    """Mend all three in `app.send_task`, which every way of sending a task goes through."""
+    """Mend all this in `app.send_task`, which every way of sending a task goes through."""
     send_task = app.send_task
 
     @wraps(send_task)
@@ -56,7 +60,8 @@ def install(app: Celery) -> None:
     ) -> AsyncResult:
         if countdown or eta:
             countdown, eta = at_least_a_second(countdown, eta, app.now())
-        options = {**_group(app, options), **_by_queue(app, options)}
+        bounds = {"confirm_timeout": CONFIRM_SECONDS}
+        options = {**bounds, **_group(app, options), **_by_queue(app, options)}
         return send_task(name, args, kwargs, countdown, eta, *more, **options)
 
     app.send_task = send

@@ -15,7 +15,7 @@ class Broker(Protocol):
     def url(self, credentials: Credentials) -> str:
         """Celery's broker_url."""
 
-    def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:
+    def queue(self, name: str, *, delivery_limit: int, max_task_seconds: int | None) -> TaskQueue:
         """A queue for tasks; its dead letters have a queue of their own."""
 
     def configuration(

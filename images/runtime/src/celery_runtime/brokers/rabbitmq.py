@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 # kombu's own, by the door that mypy does not find half-typed.
 from celery.app.amqp import Exchange, Queue
 
+from celery_runtime.brokers import visibility
 from celery_runtime.queues import TaskQueue
 from celery_runtime.settings.credentials import Credentials, address, encoded
 from celery_runtime.settings.document import Table
@@ -20,6 +21,8 @@ from celery_runtime.settings.document import Table
 DEAD_LETTER_EXCHANGE = "dlx"
 DEAD_SUFFIX = ".dead"
 UNLIMITED = -1
+#: RabbitMQ's own: https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
+CONSUMER_TIMEOUT_SECONDS = 1800
 SCHEMES = ("amqp", "amqps", "pyamqp")
 
 
@@ -40,7 +43,7 @@ class RabbitMQ:
         where = address(self.host, self.port, "broker")
         return f"{'amqps' if self.tls else 'amqp'}://{user}@{where}/{encoded(self.vhost)}"
 
-    def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:
+    def queue(self, name: str, *, delivery_limit: int, max_task_seconds: int | None) -> TaskQueue:
         """The queue and exchange of one name, bound under that name."""
         return TaskQueue(
             name,
@@ -57,6 +60,7 @@ class RabbitMQ:
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
             },
+            consumer_arguments=_patience(max_task_seconds),
             dead_letters=dead_letter_queue(name + DEAD_SUFFIX),
         )
 
@@ -65,7 +69,7 @@ class RabbitMQ:
         credentials: Credentials,
         *,
         delivery_limits: Mapping[str, int],  # noqa: ARG002 # the queues' own arguments
-        max_task_seconds: int | None,  # noqa: ARG002 # the broker's own consumer timeout
+        max_task_seconds: int | None,  # noqa: ARG002 # the queues' consumers say it
     ) -> dict[str, Any]:
         """Quorum and topic for every queue, confirms for every publish."""
         return {
@@ -81,6 +85,15 @@ class RabbitMQ:
 
     def _encrypted(self, credentials: Credentials) -> bool:
         return self.tls or urlsplit(credentials.url or "").scheme == "amqps"
+
+
+def _patience(max_task_seconds: int | None) -> dict[str, int]:
+    """What consumers ask for, so that a long task is not delivered again: heard from 4.3 on.
+
+    Never less than RabbitMQ gives: a message may also wait for its task's rate limit.
+    """
+    seconds = visibility.timeout_seconds(max_task_seconds)
+    return {} if seconds <= CONSUMER_TIMEOUT_SECONDS else {"x-consumer-timeout": seconds * 1000}
 
 
 def _tls(credentials: Credentials) -> dict[str, Any]:

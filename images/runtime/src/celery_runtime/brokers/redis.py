@@ -73,7 +73,7 @@ class Redis:
         where = address(self.host, self.port, "broker")
         return f"{'rediss' if self.tls else 'redis'}://{user}@{where}/{self.database}"
 
-    def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:  # noqa: ARG002 # see configuration
+    def queue(self, name: str, **_: int | None) -> TaskQueue:
         """A list of its own, which the default exchange finds without asking Redis."""
         return TaskQueue(
             name,

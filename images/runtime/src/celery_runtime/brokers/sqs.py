@@ -15,6 +15,7 @@ from celery_runtime.settings.document import Table, refuse, suggest
 
 FIFO = ".fifo"
 NAME = re.compile(r"[\w-]{1,80}|(?=.{1,80}$)[\w-]+\.fifo", re.ASCII)
+MAX_NAME_CHARACTERS = 80
 _HTTP = "a URL that begins with http:// or https://"
 #: SQS itself turns a dot into a hyphen.
 DEAD_SUFFIX = "-dead"
@@ -43,9 +44,15 @@ class Sqs:
             key = f"{credentials.required_username()}:{credentials.required_password()}@"
         return f"sqs://{key}{urlsplit(self.endpoint).netloc}"
 
-    def queue(self, name: str, *, delivery_limit: int) -> TaskQueue:  # noqa: ARG002 # see configuration
+    def queue(self, name: str, **_: int | None) -> TaskQueue:
         """A queue by its name, with the name of its dead-letter queue."""
         dead = dead_name(name)
+        if len(self.prefix + dead) > MAX_NAME_CHARACTERS:
+            raise refuse(
+                f"queues.{name}",
+                f"is too long for SQS, which takes {MAX_NAME_CHARACTERS} characters: its "
+                f"dead-letter queue would be {self.prefix}{dead}. Shorten it, or queuePrefix.",
+            )
         return TaskQueue(
             name,
             exchange=Exchange(""),

@@ -1,4 +1,7 @@
-"""How long Redis and SQS wait for a worker before they deliver its message to another.
+"""How long a broker waits for a worker before it delivers its message to another.
+
+RabbitMQ, which knows of a lost worker by its connection, is asked for as long a wait (and listens
+from 4.3 on). Redis and SQS know it by this time alone.
 
 The timeout starts when a message is fetched. A worker that lives renews it for whatever it
 holds, so that neither a countdown nor a task longer than the timeout runs twice; what a killed

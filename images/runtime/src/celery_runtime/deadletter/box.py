@@ -1,8 +1,7 @@
 """The dead-letter queues of an application, on whichever broker it has.
 
 A message is fetched without being acknowledged. What is replayed is sent first, with the broker's
-confirmation, and acknowledged then: an interruption in between doubles it. On Redis kombu fetches
-by two commands, and a kill exactly between them loses the message.
+confirmation, and acknowledged then: an interruption in between doubles it, and none loses it.
 Whatever is still held at the end goes back.
 """
 

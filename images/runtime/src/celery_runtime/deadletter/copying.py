@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from celery.app.amqp import Queue
 
+from celery_runtime.sending import CONFIRM_SECONDS
+
 if TYPE_CHECKING:
     from kombu.message import Message
 
@@ -34,6 +36,7 @@ def send_copy(
             exchange=to.exchange,
             routing_key=to.routing_key,
             declare=[to],
+            confirm_timeout=CONFIRM_SECONDS,
             retry=True,
             retry_policy=dict(retry_policy),
             delivery_mode="persistent",

@@ -63,7 +63,9 @@ def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]
         **_results_tls(results, secrets.results),
         "task_default_queue": settings.default_queue,
         "task_queues": [
-            settings.broker.queue(name, delivery_limit=limit)
+            settings.broker.queue(
+                name, delivery_limit=limit, max_task_seconds=settings.max_task_seconds
+            )
             for name, limit in settings.delivery_limits.items()
         ],
         "beat_schedule": {name: _entry(entry) for name, entry in settings.schedule.items()},

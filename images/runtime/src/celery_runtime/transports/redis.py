@@ -1,25 +1,27 @@
 """Redis and Valkey: a counted, bounded redelivery, which ends in the dead-letter queue."""
 
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import time
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
-from kombu.transport import redis
-from kombu.utils.json import dumps, loads
+from kombu.transport import redis, virtual
+from kombu.utils.json import dumps
 from redis.client import Pipeline, Redis
 
 from celery_runtime.brokers import visibility
 from celery_runtime.deadletter import record
+from celery_runtime.transports import FULL_HANDS_SECONDS
+from celery_runtime.transports.fetching import Fetching, parts
+from celery_runtime.transports.foreign import wrapped
+
+if TYPE_CHECKING:
+    from kombu.message import Message
 
 #: How often a message was delivered and came back; RabbitMQ's quorum queues use the name too.
 DELIVERY_COUNT = "x-delivery-count"
 #: How long an abandoned message may wait on top of its timeout.
 SWEEP_SECONDS = 10
-#: What kombu raises at an item that is no message of its own.
-FOREIGN = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class QoS(redis.QoS):
@@ -35,6 +37,24 @@ class QoS(redis.QoS):
             raise self.channel.lost
         return bool(super().can_consume())
 
+    def append(self, message: "Message", delivery_tag: str) -> None:
+        """Remember in this process what Redis knows already: see `fetching`."""
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def restore_by_tag(self, tag: str, client: Redis | None = None, leftmost: bool = False) -> None:
+        """Put a message back."""
+        try:
+            super().restore_by_tag(tag, client, leftmost)
+        except (RecursionError, ValueError):
+            # A foreign item, whose worker was killed before it could wrap it.
+            self._wrap(tag)
+            super().restore_by_tag(tag, client, leftmost)
+
+    def _wrap(self, tag: str) -> None:
+        with self.channel.conn_or_acquire() as client:
+            item, queue = parts(client.hget(self.unacked_key, tag))
+            client.hset(self.unacked_key, tag, dumps([wrapped(item, queue), "", queue]))
+
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge; a failure is one of the connection as a whole."""
         with self.channel.noticing_loss():
@@ -49,7 +69,7 @@ class QoS(redis.QoS):
             self.channel.counts_deliveries = True
 
 
-class BoundedRedelivery:
+class BoundedRedelivery(redis.Channel):
     """A channel on which a message that comes back too often dies."""
 
     QoS = QoS
@@ -61,7 +81,7 @@ class BoundedRedelivery:
     @property
     def tend_interval_seconds(self) -> float:
         """How often `tend` has to be called."""
-        renewal = visibility.renewal_interval_seconds(self.visibility_timeout)  # type: ignore[attr-defined]
+        renewal = visibility.renewal_interval_seconds(self.visibility_timeout)
         return min(renewal, SWEEP_SECONDS)
 
     @contextmanager
@@ -69,7 +89,7 @@ class BoundedRedelivery:
         """Remember an error of the connection."""
         try:
             yield
-        except self.connection_errors as error:  # type: ignore[attr-defined]
+        except self.connection_errors as error:
             self.lost = error
             raise
 
@@ -79,34 +99,12 @@ class BoundedRedelivery:
             self._tend()
 
     def _tend(self) -> None:
-        held = {tag: time() for tag in list(self.qos._delivered)}  # type: ignore[attr-defined]
+        held = {tag: time() for tag in list(self.qos._delivered)}
         if held:
-            with self.conn_or_acquire() as client:  # type: ignore[attr-defined]
+            with self.conn_or_acquire() as client:
                 # XX: a message that was acknowledged meanwhile does not come back.
-                client.zadd(self.unacked_index_key, held, xx=True)  # type: ignore[attr-defined]
-        self.qos.restore_visible(num=self.unacked_restore_limit, interval=1)  # type: ignore[attr-defined]
-
-    def _create_client(self, asynchronous: bool = False) -> Redis:
-        client: Redis = super()._create_client(asynchronous)  # type: ignore[misc]
-        client.set_response_callback("BRPOP", self._popped)
-        return client
-
-    def _popped(self, reply: list[bytes] | None, **_: object) -> tuple[bytes, bytes | str] | None:
-        """What was taken out of a list; kombu would end at a foreign item, or lose it."""
-        if not reply:
-            return None
-        key, item = reply
-        if self._is_message(item):
-            return key, item
-        queue = key.decode().removeprefix(self.global_keyprefix).rsplit(self.sep, 1)[0]  # type: ignore[attr-defined]
-        return key, dumps(wrapped(item, queue))
-
-    def _is_message(self, item: bytes) -> bool:
-        try:
-            message = self.Message(loads(item), channel=self)  # type: ignore[attr-defined]
-            return bool({"exchange", "routing_key"} <= message.delivery_info.keys())
-        except FOREIGN:
-            return False
+                client.zadd(self.unacked_index_key, held, xx=True)
+        self.qos.restore_visible(num=self.unacked_restore_limit, interval=1)
 
     def _do_restore_message(
         self,
@@ -118,7 +116,7 @@ class BoundedRedelivery:
     ) -> None:
         limit = self.dead_letters.get(routing_key)
         if limit is None or not self.counts_deliveries:
-            super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)  # type: ignore[misc]
+            super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
             return
         headers = payload.get("headers") or {}
         headers[DELIVERY_COUNT] = deliveries = headers.get(DELIVERY_COUNT, 0) + 1
@@ -128,34 +126,33 @@ class BoundedRedelivery:
             payload["headers"] = record.with_death(headers, died)
             exchange, routing_key = "", limit["queue"]
             payload["properties"]["delivery_info"] = {"exchange": "", "routing_key": routing_key}
-        super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)  # type: ignore[misc]
+        super()._do_restore_message(payload, exchange, routing_key, pipe, leftmost)
 
 
-def wrapped(item: bytes, queue: str) -> dict[str, Any]:
-    """A message around something that is none; the consumer finds it unreadable and buries it."""
-    return {
-        "body": b64encode(item).decode(),
-        "content-type": "application/octet-stream",
-        "content-encoding": "binary",
-        "headers": {},
-        "properties": {
-            "body_encoding": "base64",
-            "delivery_tag": str(uuid4()),
-            "delivery_info": {"exchange": "", "routing_key": queue},
-        },
-    }
-
-
-class Channel(BoundedRedelivery, redis.Channel):
+class Channel(Fetching, BoundedRedelivery):
     """A channel to one Redis."""
 
     from_transport_options = (*redis.Channel.from_transport_options, "dead_letters")  # type: ignore[assignment]
 
 
-class SentinelChannel(BoundedRedelivery, redis.SentinelChannel):
+class SentinelChannel(Fetching, BoundedRedelivery, redis.SentinelChannel):
     """A channel to the master that the sentinels name."""
 
     from_transport_options = (*redis.SentinelChannel.from_transport_options, "dead_letters")  # type: ignore[assignment]
+
+
+class Poller(redis.MultiChannelPoller):
+    """Notices soon that hands are free again."""
+
+    def get(self, callback: object, timeout: float | None = None) -> None:
+        """Wait for one event."""
+        super().get(callback, FULL_HANDS_SECONDS if self._hands_are_full() else timeout)
+
+    def maybe_restore_messages(self) -> None:
+        """`tend` does."""
+
+    def _hands_are_full(self) -> bool:
+        return any(each.active_queues and not each.qos.can_consume() for each in self._channels)
 
 
 class Transport(redis.Transport):
@@ -163,8 +160,12 @@ class Transport(redis.Transport):
 
     Channel = Channel
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 # kombu's own
+        super().__init__(*arguments, **options)
+        self.cycle = Poller()  # type: ignore[assignment]  # kombu changes the type as well
 
-class SentinelTransport(redis.SentinelTransport):
+
+class SentinelTransport(Transport, redis.SentinelTransport):
     """kombu's, with these channels."""
 
-    Channel = SentinelChannel
+    Channel = SentinelChannel  # type: ignore[assignment]

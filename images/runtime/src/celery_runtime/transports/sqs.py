@@ -1,6 +1,7 @@
 """Amazon SQS: queues with a redrive policy, and messages held while their worker lives."""
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from kombu.transport.SQS.exceptions import DoesNotExistQueueException
 
 from celery_runtime.brokers import visibility
 from celery_runtime.brokers.sqs import FIFO
+from celery_runtime.transports import FULL_HANDS_SECONDS
 
 if TYPE_CHECKING:
     from kombu.asynchronous.aws.sqs.connection import AsyncSQSConnection
@@ -35,6 +37,12 @@ class Channel(SQS.Channel):
         for queue_url, receipts in self._held().items():
             for first in range(0, len(receipts), BATCH):
                 self._renew(queue_url, receipts[first : first + BATCH])
+
+    def drain_events(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 # kombu's own
+        """Wait for messages where there are hands for them: the way of gevent."""
+        if not self.qos.can_consume():
+            time.sleep(FULL_HANDS_SECONDS)
+        super().drain_events(*arguments, **options)
 
     def _get_bulk(self, queue: str, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
         """Fetch from one queue: the way of gevent, which asks one queue after the other.
