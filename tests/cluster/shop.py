@@ -85,7 +85,11 @@ class Shop:
 
     def worker_pods(self, group: str) -> list[str]:
         """Return the names of a worker group's pods that are not being deleted."""
-        items = self.get("pods", "--selector", f"celery-worker-group={group}")["items"]
+        return self.pods(f"celery-worker-group={group}")
+
+    def pods(self, selector: str) -> list[str]:
+        """Return the names of the pods with these labels that are not being deleted."""
+        items = self.get("pods", "--selector", selector)["items"]
         return [
             pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
         ]

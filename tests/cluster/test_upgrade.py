@@ -1,5 +1,6 @@
 """`helm upgrade` to other values: what was there stays, what runs is finished."""
 
+from ci.demo import RELEASE
 from tests.cluster.shop import Shop, eventually
 
 HOLD_SECONDS = 25
@@ -34,7 +35,6 @@ def test_an_upgrade_keeps_credentials_and_running_work(shop: Shop) -> None:
 
 def test_an_upgrade_with_the_same_values_restarts_nothing(shop: Shop) -> None:
     shop.upgrade()
-    before = shop.kubectl("get", "pods", "--selector=app.kubernetes.io/instance=jobs", "-o=name")
+    before = shop.pods(f"app.kubernetes.io/instance={RELEASE}")
     shop.upgrade()
-    after = shop.kubectl("get", "pods", "--selector=app.kubernetes.io/instance=jobs", "-o=name")
-    assert after == before
+    assert shop.pods(f"app.kubernetes.io/instance={RELEASE}") == before
