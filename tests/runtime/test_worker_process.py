@@ -73,7 +73,7 @@ def test_a_worker_consumes_and_logs_json_and_drains_before_it_exits(
 
 def assert_a_blocked_hub_does_not_answer(service: "Service", producer: Celery) -> None:
     spinning = producer.send_task("tiny.spin", [2], queue="default")
-    service.wait_for_line(task_id=spinning.id)
+    service.wait_for_line(task_id=spinning.id, message="spinning")
     with pytest.raises(TimeoutError):
         service.probe("live", timeout_seconds=0.5)
     service.wait_for("live", 200)

@@ -34,6 +34,7 @@ def fail() -> None:
 
 @app.task(name="tiny.spin")
 def spin(seconds: float) -> None:
+    logger.info("spinning")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
