@@ -66,8 +66,14 @@ def test_a_message_that_is_put_back_carries_no_mark_of_its_death_but_their_numbe
     died = record.death(reason="rejected", queue="email")
     headers = record.with_death({"id": "1", "expires": "2026", "retries": 2}, died)
     headers |= {"x-death": [], "x-first-death-reason": "rejected", "x-delivery-count": 4}
-    put_back = record.revived(headers)
-    assert put_back == {"id": "1", "expires": None, "retries": 2, record.REVIVALS: 1}
+    put_back = record.revived(headers, by="me")
+    assert put_back == {
+        "id": "1",
+        "expires": None,
+        "retries": 2,
+        record.REVIVALS: 1,
+        record.REVIVED_BY: "me",
+    }
     again = record.read(message(record.with_death(put_back, died)), queue="email")
     assert again.deaths == 2
 

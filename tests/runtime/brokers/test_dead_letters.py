@@ -250,6 +250,24 @@ def test_a_replay_that_is_killed_loses_nothing(shop: Shop, command: Command) -> 
     assert service.stop() == 0
 
 
+def test_a_replay_ends_though_what_it_puts_back_dies_again_at_once(
+    shop: Shop, command: Command
+) -> None:
+    ids = bury(shop, 3, task="shop.nobody_knows")
+    service = shop.worker("gevent")
+    with Box(shop.app, [default_queue(shop)]) as box:
+        for replayed, held in enumerate(box, start=1):
+            assert replayed <= len(ids)
+            box.replay(held)
+            # The worker is quicker than this command.
+            wait_until(lambda: box.count() > 0, "it is dead again", seconds=SECONDS)
+    wait_until(lambda: len(listed(command)) == 3, "all are dead again", seconds=SECONDS)
+    assert sorted((dead["id"], dead["deaths"]) for dead in listed(command)) == [
+        (id_, 2) for id_ in sorted(ids)
+    ]
+    assert service.stop() == 0
+
+
 def test_a_command_without_a_choice_touches_nothing(shop: Shop, command: Command) -> None:
     bury(shop, 1)
     refused = command("purge")

@@ -7,7 +7,9 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from celery_runtime import sending
-from tests.runtime.brokers.conftest import Shop
+from tests.runtime.brokers import servers
+from tests.runtime.brokers.conftest import OpenShop, Shop
+from tests.runtime.conftest import Mounted
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
@@ -39,3 +41,21 @@ def test_a_send_that_a_stuck_rabbitmq_does_not_confirm_ends_with_an_error(
             assert isinstance(sent.exception(timeout=60), OperationalError)
         finally:
             shop.server.resume()
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_countdown_before_any_worker_has_been_there_is_kept(
+    shop: Shop, mounted: Mounted, open_shop: OpenShop
+) -> None:
+    server, vhost = shop.server, "nobody has been here"
+    assert isinstance(server, servers.Container)
+    server.execute("rabbitmqctl", "add_vhost", vhost)
+    server.execute("rabbitmqctl", "set_permissions", "-p", vhost, "celery", ".*", ".*", ".*")
+    mounted.settings["broker"]["vhost"] = vhost
+    mounted.write()
+    shop = open_shop(mounted, server)
+    later = shop.send("send_email", "later", countdown=1)
+    now = shop.send("send_email", "now")
+    service = shop.worker("prefork")
+    assert [later.get(timeout=20), now.get(timeout=20)] == ["later", "now"]
+    assert service.stop() == 0

@@ -5,7 +5,9 @@ Celery hands a delay to RabbitMQ, in whole seconds cut off after the point: `cou
 task's route, or to the default one, wherever the message came from. On SQS a retry leaves its
 message group, too.
 
-And it waits without end for the confirmation of a RabbitMQ that takes the connection and is stuck.
+A countdown raises NotFound on a RabbitMQ where no worker has been yet: only workers declare the
+queues that delay. And Celery waits without end for the confirmation of a RabbitMQ that takes the
+connection and is stuck.
 """
 
 import math
@@ -14,11 +16,12 @@ from datetime import datetime
 from functools import wraps
 from typing import Any
 
+from amqp.exceptions import NotFound
 from celery import Celery
 from celery.result import AsyncResult
 from celery.utils.time import subtract_datetimes
 
-from celery_runtime import queues
+from celery_runtime import delays, queues
 
 _WAYS = frozenset({"exchange", "routing_key"})
 #: What orders messages in a FIFO queue, and shares a standard queue fairly.
@@ -62,7 +65,13 @@ def install(app: Celery) -> None:
             countdown, eta = at_least_a_second(countdown, eta, app.now())
         bounds = {"confirm_timeout": CONFIRM_SECONDS}
         options = {**bounds, **_group(app, options), **_by_queue(app, options)}
-        return send_task(name, args, kwargs, countdown, eta, *more, **options)
+        try:
+            return send_task(name, args, kwargs, countdown, eta, *more, **options)
+        except NotFound:
+            if not (countdown or eta):
+                raise
+            delays.declare(app)
+            return send_task(name, args, kwargs, countdown, eta, *more, **options)
 
     app.send_task = send
 

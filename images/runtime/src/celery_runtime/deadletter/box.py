@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from celery import Celery
 from celery.app.amqp import Queue
@@ -43,6 +44,7 @@ class Box:
         self._app = app
         self._queues = queues
         self._open = ExitStack()
+        self._name = uuid4().hex
 
     def __enter__(self) -> Self:
         self._connection = self._open.enter_context(self._app.connection_for_write())
@@ -70,7 +72,7 @@ class Box:
             self._app,
             message,
             to=to or held.origin,
-            headers=record.revived(message.headers or {}),
+            headers=record.revived(message.headers or {}, by=self._name),
             retry_policy=RETRY_POLICY,
         )
         message.ack()
@@ -82,11 +84,15 @@ class Box:
     def _waiting(self, dead_letters: Queue) -> int:
         return int(dead_letters(self._channel).queue_declare().message_count)
 
+    def _revived(self, message: "Message") -> bool:
+        return (message.headers or {}).get(record.REVIVED_BY) == self._name
+
     def _fetch(self, queue: TaskQueue) -> Iterator[Held]:
         dead_letters, seen = queue.dead_letters(self._channel), set[str]()
         while (message := dead_letters.get()) is not None:
-            # SQS hands a message out again when it was held for too long.
-            if message.delivery_tag in seen:
+            # SQS hands a message out again when it was held for too long. And what was put back
+            # from here may have died again: then all that were there before have been looked at.
+            if message.delivery_tag in seen or self._revived(message):
                 return
             seen.add(str(message.delivery_tag))
             yield Held(record.read(message, queue=queue.name), message, queue)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 HEADER = "x-dead-letter"
 #: How often a message was put back from its dead letters.
 REVIVALS = "x-dead-letter-revivals"
+#: The command that put it back last.
+REVIVED_BY = "x-dead-letter-revived-by"
 #: Headers that tell of a death; a message that is put back must not carry them.
 MARKS = frozenset(
     {
@@ -78,10 +80,10 @@ def with_death(headers: Mapping[str, Any] | None, died: Mapping[str, Any]) -> di
     return {**(headers or {}), HEADER: dict(died)}
 
 
-def revived(headers: Mapping[str, Any]) -> dict[str, Any]:
+def revived(headers: Mapping[str, Any], *, by: str) -> dict[str, Any]:
     """The headers of the message that is put back: it begins anew, and it no longer expires."""
     kept = {name: value for name, value in headers.items() if name not in MARKS}
-    kept[REVIVALS] = int(headers.get(REVIVALS) or 0) + 1
+    kept |= {REVIVALS: int(headers.get(REVIVALS) or 0) + 1, REVIVED_BY: by}
     return {**kept, "expires": None} if kept.get("expires") else kept
 
 
