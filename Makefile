@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-probes bench-rate-limit lint up down
+.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-probes bench-rate-limit lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -33,6 +33,9 @@ test-fast: lint ## Lint, unit and chart tests
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
 	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal tests/runtime/brokers
 
+bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
+	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
+
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes
 
@@ -42,7 +45,7 @@ bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minut
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) mypy ci images/runtime/src images/demo/src tests
+	$(RUN) mypy ci images/runtime/src images/demo/src images/exporter/src tests
 	$(RUN) hadolint $$(git ls-files '*Dockerfile' '*Containerfile')
 	$(RUN) shellcheck .ci/run $$(git ls-files '*.sh')
 	@for base in dev staging production; do for overlay in $$base redis sqs; do \

@@ -1,0 +1,1 @@
+"""Metrics of Celery, and how many workers keep a promised queue wait."""
