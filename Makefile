@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-probes bench-rate-limit lint up down
+.PHONY: help demo test test-fast test-brokers bench-exporter bench-probes bench-rate-limit lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -28,13 +28,17 @@ test: test-fast test-brokers ## Lint, unit and chart tests, then those on broker
 test-fast: lint ## Lint, unit and chart tests
 	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
 	@$(CI) exec --test-servers pytest --numprocesses=4 --dist=worksteal tests \
-	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers
+	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal tests/runtime/brokers
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal \
+	  tests/runtime/brokers tests/exporter/rabbitmq
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes
+
+bench-exporter: $(UV) ## The exporter's CPU, memory and scrapes, beside celery-exporter and the floor
+	@$(CI) exec --test-servers python -m tests.benchmarks.exporter
 
 bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
 	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py
@@ -42,7 +46,7 @@ bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minut
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) mypy ci images/runtime/src images/demo/src tests
+	$(RUN) mypy ci images/runtime/src images/exporter/src images/demo/src tests
 	$(RUN) hadolint $$(git ls-files '*Dockerfile' '*Containerfile')
 	$(RUN) shellcheck .ci/run $$(git ls-files '*.sh')
 	@for base in dev staging production; do for overlay in $$base redis sqs; do \

@@ -1,0 +1,8 @@
+"""What a Celery deployment does: events and broker in, Prometheus metrics out.
+
+`python -m celery_exporter` reads the same mounted directory as celery_runtime and answers on 9808.
+"""
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__"]

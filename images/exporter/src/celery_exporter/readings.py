@@ -1,0 +1,36 @@
+"""What the broker says, and what it does not: unknown is never zero."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Depth:
+    """One queue; None is what this broker does not tell, or not now."""
+
+    ready: int
+    unacked: int | None = None
+    consumers: int | None = None
+    #: The ids of the tasks at the head: the next of each priority.
+    heads: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """All queues that could be read; why the others could not."""
+
+    depths: Mapping[str, Depth] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+    #: What workers hold of all queues together, where it is not known for each.
+    unacked: int | None = None
+
+
+class Broker(Protocol):
+    """A broker that can be asked how full its queues are."""
+
+    def read(self, queues: Sequence[str]) -> Reading:
+        """Ask about queues; raises when the broker is away."""
+
+    def close(self) -> None:
+        """Give the connection up, whatever its state."""
