@@ -230,7 +230,16 @@ def ours(folder: Path, server: RedisServer) -> Start:
 def peer(folder: Path, server: RedisServer) -> Start:
     """danihodovic/celery-exporter, in an environment of its own."""
     uv, python = os.environ.get("UV", "uv"), folder / "peer/bin/python"
-    install = [uv, "pip", "install", "--quiet", "--python", python, PEER, *PEER_NEEDS]
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        PEER,
+        *PEER_NEEDS,
+    ]
     subprocess.run([uv, "venv", "--quiet", "--python", PEER_PYTHON, folder / "peer"], check=True)
     subprocess.run(install, check=True)
 
@@ -283,11 +292,14 @@ def markdown(*headings: str) -> Table:
 
 def machine() -> str:
     """Where and with what this was measured."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("celery", "redis", "hiredis", "orjson"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("celery", "redis", "hiredis", "orjson")
+    )
     load = os.getloadavg()[0]
     return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), load {load:.1f} "
-        f"at the start, Python {platform.python_version()}, {packages}; {ROUNDS} rounds, medians:\n"
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"load {load:.1f} at the start, Python {platform.python_version()}, {packages}; "
+        f"{ROUNDS} rounds, medians:\n"
     )
 
 

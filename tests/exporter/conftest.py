@@ -1,4 +1,4 @@
-"""The mounted directory, Redis and workers of celery_runtime's tests, and an exporter beside them."""
+"""What celery_runtime's tests have: a mounted directory, Redis, workers; and an exporter."""
 
 import os
 import subprocess
@@ -19,8 +19,8 @@ from tests.runtime.conftest import (
     _plain_environment,
     celery,
     document,
-    free_port,
     frail_redis,
+    free_port,
     mounted,
     producer,
     reachable,
@@ -62,9 +62,9 @@ def types_of(page: str) -> dict[str, str]:
     return {family.name: family.type for family in text_string_to_metric_families(page)}
 
 
-def value(samples: Samples, name: str, **labels: str) -> float | None:
+def value(samples: Samples, metric: str, /, **labels: str) -> float | None:
     """One sample; None where there is none."""
-    return samples.get((name, frozenset(labels.items())))
+    return samples.get((metric, frozenset(labels.items())))
 
 
 @dataclass
@@ -85,13 +85,13 @@ class RunningExporter:
     def samples(self) -> Samples:
         return samples_of(self.get("/metrics")[1])
 
-    def value(self, name: str, **labels: str) -> float | None:
-        return value(self.samples(), name, **labels)
+    def value(self, metric: str, /, **labels: str) -> float | None:
+        return value(self.samples(), metric, **labels)
 
-    def wait_for(self, number: float, name: str, **labels: str) -> None:
+    def wait_for(self, number: float, metric: str, /, **labels: str) -> None:
         wait_until(
-            lambda: self.answers() and self.value(name, **labels) == number,
-            f"{name}{labels} {number}, {self.log.read_text()[-2000:]}",
+            lambda: self.answers() and self.value(metric, **labels) == number,
+            f"{metric}{labels} {number}",
             seconds=30,
         )
 

@@ -76,7 +76,13 @@ def test_a_task_has_the_labels_that_dashboards_know(state: State) -> None:
     state.apply(life(runtime=0.5), 1)
     seen = samples_of(page_of(state))
     assert value(seen, "celery_task_sent_total", name=TASK, queue_name="email") == 1
-    for kind, count in {"received": 1, "started": 1, "succeeded": 1, "failed": 0, "retried": 0}.items():
+    for kind, count in {
+        "received": 1,
+        "started": 1,
+        "succeeded": 1,
+        "failed": 0,
+        "retried": 0,
+    }.items():
         assert value(seen, f"celery_task_{kind}_total", **SEEN) == count
     assert value(seen, "celery_task_total", status="success") == 1
     assert value(seen, "celery_task_total", status="failure") == 0
@@ -95,7 +101,10 @@ def test_a_histogram_counts_upwards(state: State) -> None:
     state.apply(life("c", runtime=100), 1)
     seen = samples_of(page_of(state))
     labels = {"name": TASK, "queue_name": "email"}
-    counts = {le: value(seen, "celery_task_runtime_bucket", **labels, le=le) for le in ("0.005", "1.0", "2.5", "10.0", "+Inf")}
+    counts = {
+        le: value(seen, "celery_task_runtime_bucket", **labels, le=le)
+        for le in ("0.005", "1.0", "2.5", "10.0", "+Inf")
+    }
     assert list(counts.values()) == [1, 1, 2, 2, 3]
     assert value(seen, "celery_task_runtime_count", **labels) == 3
     assert value(seen, "celery_task_runtime_sum", **labels) == pytest.approx(102.503)
@@ -123,9 +132,17 @@ def test_a_worker_that_is_down_says_so_and_counts_for_nothing(state: State) -> N
 
 def test_what_is_not_known_is_not_there_and_that_is_said(state: State) -> None:
     reading = Reading(depths={"email": Depth(ready=0)}, unread={"email.dead": "NOT_FOUND"})
-    seen = samples_of(page_of(state, reading=reading, health=Health(up={"broker": True, "events": False})))
+    seen = samples_of(
+        page_of(state, reading=reading, health=Health(up={"broker": True, "events": False}))
+    )
     assert value(seen, "celery_queue_length", queue_name="email") == 0
-    for name in ("celery_active_consumer_count", "celery_queue_unacked_messages", "celery_dead_letter_queue_length", "celery_queue_oldest_message_age_seconds", "celery_queue_arrivals_per_second"):
+    for name in (
+        "celery_active_consumer_count",
+        "celery_queue_unacked_messages",
+        "celery_dead_letter_queue_length",
+        "celery_queue_oldest_message_age_seconds",
+        "celery_queue_arrivals_per_second",
+    ):
         assert value(seen, name, queue_name="email") is None
     assert value(seen, "celery_broker_unacked_messages") is None
     assert value(seen, "celery_exporter_queue_up", queue_name="email") == 1
@@ -172,10 +189,15 @@ def test_what_was_shed_cut_and_foreign_is_said(state: State) -> None:
     assert value(seen, "celery_exporter_buffered_messages") == 6
 
 
-@pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "new\nline", "ünï ❤", "{a=}", "\ud800"])
+@pytest.mark.parametrize(
+    "name", ['say "hi"', "back\\slash", "new\nline", "ünï ❤", "{a=}", "\ud800"]
+)
 def test_any_name_of_a_task_and_a_worker_can_be_read_back(state: State, name: str) -> None:
     state.apply(
-        [event("task-received", name=name, hostname=f"w@{name}"), event("worker-heartbeat", hostname=f"w@{name}")],
+        [
+            event("task-received", name=name, hostname=f"w@{name}"),
+            event("worker-heartbeat", hostname=f"w@{name}"),
+        ],
         1,
     )
     page = page_of(state)
@@ -183,4 +205,13 @@ def test_any_name_of_a_task_and_a_worker_can_be_read_back(state: State, name: st
     seen = samples_of(page)
     readable = name.encode(errors="replace").decode()
     assert value(seen, "celery_worker_up", hostname=readable) == 1
-    assert value(seen, "celery_task_received_total", name=readable, hostname=readable, queue_name="default") == 1
+    assert (
+        value(
+            seen,
+            "celery_task_received_total",
+            name=readable,
+            hostname=readable,
+            queue_name="default",
+        )
+        == 1
+    )

@@ -33,12 +33,13 @@ class Silence:
     def connect(self) -> None: ...
 
     def read(self, *, wait_seconds: float) -> Sequence[bytes]:
+        assert wait_seconds
         return []
 
     def close(self) -> None: ...
 
     def decode(self, message: bytes, /) -> list[dict[str, object]]:
-        return []
+        raise AssertionError(message)
 
 
 class Clock:
@@ -48,7 +49,9 @@ class Clock:
         return self.now
 
 
-def monitor(broker: FakeBroker, clock: Clock | None = None, source: Silence | None = None) -> Monitor:
+def monitor(
+    broker: FakeBroker, clock: Clock | None = None, source: Silence | None = None
+) -> Monitor:
     return Monitor(
         State(default_queue="email"),
         broker,

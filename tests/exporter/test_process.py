@@ -1,5 +1,6 @@
 """The exporter as a process, beside a real worker on a real Redis."""
 
+import pytest
 from celery import Celery
 
 from tests.exporter.conftest import StartExporter
@@ -32,8 +33,9 @@ def test_a_task_is_seen_from_its_sending_to_its_end(
     watching.wait_for(0, "celery_queue_running_tasks", queue_name="email")
 
 
+@pytest.mark.usefixtures("reachable")
 def test_workers_tell_their_concurrency_and_their_queues(
-    exporter: StartExporter, worker: Start, reachable: Mounted
+    exporter: StartExporter, worker: Start
 ) -> None:
     worker("gevent").wait_for("ready", 200)
     watching = exporter()
@@ -64,7 +66,7 @@ def test_a_broker_that_goes_away_and_comes_back_is_said_and_waited_for(
 
 
 def test_what_is_no_event_is_counted_and_said_once(
-    exporter: StartExporter, producer: Celery, reachable: Mounted
+    exporter: StartExporter, producer: Celery
 ) -> None:
     watching = exporter()
     watching.wait_for(1, "celery_exporter_up", source="events")
@@ -75,7 +77,8 @@ def test_what_is_no_event_is_counted_and_said_once(
     assert watching.log.read_text().count("is no event") == 1
 
 
-def test_it_ends_at_sigterm(exporter: StartExporter, reachable: Mounted) -> None:
+@pytest.mark.usefixtures("reachable")
+def test_it_ends_at_sigterm(exporter: StartExporter) -> None:
     watching = exporter()
     watching.process.terminate()
     wait_until(lambda: watching.process.poll() == 0, "it has ended")
@@ -83,9 +86,5 @@ def test_it_ends_at_sigterm(exporter: StartExporter, reachable: Mounted) -> None
 
 def test_without_settings_it_says_what_to_mount(exporter: StartExporter, mounted: Mounted) -> None:
     (mounted.path / "settings.json").unlink()
-    try:
+    with pytest.raises(AssertionError, match=r"There is no settings\.json in"):
         exporter()
-    except AssertionError as error:
-        assert "There is no settings.json in" in str(error)
-    else:
-        raise AssertionError("it has started")

@@ -20,11 +20,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.SqsServ
 
 @pytest.fixture
 def app(
-    server: servers.SqsServer, mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+    server: servers.SqsServer,
+    mounted: Mounted,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Celery]:
     mounted.settings["broker"] = dict(server.settings)
     for name, text in server.secrets.items():
         mounted.secret(name, text)
+    mounted.secret("results/url", f"{redis_url}/0")
     monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.write()))
     app = Celery("lengths", set_as_current=False)
     configure(app)

@@ -45,6 +45,11 @@ def received(source: RedisEvents, number: int) -> list[Event]:
     return found
 
 
+def listen(source: RedisEvents, *, turns: int) -> list[bytes]:
+    """What comes in so many turns."""
+    return [message for _ in range(turns) for message in source.read(wait_seconds=0.1)]
+
+
 def send(app: Celery, number: int = 1) -> None:
     with app.events.default_dispatcher() as dispatcher:
         for each in range(number):
@@ -89,7 +94,8 @@ def test_several_events_in_one_message_and_a_message_in_two_blocks_are_whole(
     source = RedisEvents(app)
     source.connect()
     try:
-        with app.events.default_dispatcher(buffer_group={"task"}) as dispatcher:
+        with app.connection_for_write() as connection:
+            dispatcher = app.events.Dispatcher(connection, buffer_group={"task"})
             for each in range(5):
                 dispatcher.send("task-started", uuid=str(each))
             dispatcher.flush()
@@ -105,8 +111,7 @@ def test_a_closed_subscription_is_an_error(app: Celery, redis_url: str) -> None:
         with closing(Redis.from_url(redis_url)) as client:
             client.client_kill_filter(_type="pubsub")
         with pytest.raises((RedisConnectionError, OSError)):
-            for _ in range(50):
-                source.read(wait_seconds=0.2)
+            listen(source, turns=50)
     finally:
         source.close()
 
@@ -120,12 +125,10 @@ def test_silence_is_tried_and_ends_a_connection_that_does_not_answer(
         source = RedisEvents(app)
         source.connect()
         try:
-            for _ in range(30):
-                assert source.read(wait_seconds=0.1) == []
+            assert listen(source, turns=30) == []
             signal_to(frail_redis, signal.SIGSTOP)
             with pytest.raises(RedisConnectionError, match="silent"):
-                for _ in range(30):
-                    source.read(wait_seconds=0.1)
+                listen(source, turns=30)
         finally:
             signal_to(frail_redis, signal.SIGCONT)
             source.close()

@@ -39,6 +39,11 @@ def app(
     app.close()
 
 
+def listen(source: RabbitEvents, *, turns: int) -> list[bytes]:
+    """What comes in so many turns."""
+    return [message for _ in range(turns) for message in source.read(wait_seconds=0.2)]
+
+
 def management_url(server: servers.Container) -> str:
     published = servers.engine("port", server.name, "15672/tcp").splitlines()[0]
     return f"http://127.0.0.1:{published.rpartition(':')[2]}"
@@ -52,7 +57,8 @@ def test_events_arrive_in_order_also_several_in_one_message(app: Celery) -> None
         with app.events.default_dispatcher() as dispatcher:
             for each in range(100):
                 dispatcher.send("task-started", uuid=str(each))
-        with app.events.default_dispatcher(buffer_group={"task"}) as dispatcher:
+        with app.connection_for_write() as connection:
+            dispatcher = app.events.Dispatcher(connection, buffer_group={"task"})
             for each in range(100, 110):
                 dispatcher.send("task-started", uuid=str(each))
             dispatcher.flush()
@@ -76,8 +82,7 @@ def test_a_lost_connection_is_an_error_and_the_next_one_works(
     source.connect()
     server.execute("rabbitmqctl", "close_all_connections", "test")
     with pytest.raises(Exception, match=r"(?i)closed|reset|forced|lost|test"):
-        for _ in range(50):
-            source.read(wait_seconds=0.2)
+        listen(source, turns=50)
     source.close()
     source.connect()
     assert source.read(wait_seconds=0.1) == []

@@ -13,9 +13,7 @@ from celery_exporter.state.generations import Generations
 from celery_exporter.state.vocabulary import MAX_CHARACTERS, OTHER
 from tests.exporter.state.celery_events import counted, event, life
 
-SMALL = Limits(
-    names=3, workers=3, queues=3, exceptions=3, rows=20, waiting=10, held=10, ended=10
-)
+SMALL = Limits(names=3, workers=3, queues=3, exceptions=3, rows=20, waiting=10, held=10, ended=10)
 KINDS = [
     *(f"task-{kind}" for kind in (*rows.KINDS, "cancelled")),
     *("worker-online", "worker-heartbeat", "worker-offline", "task-progress"),
@@ -23,7 +21,9 @@ KINDS = [
 few = st.integers(0, 5).map(str)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+    ),
     max_leaves=3,
 )
 plausible = st.fixed_dictionaries(

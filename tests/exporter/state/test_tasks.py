@@ -117,7 +117,7 @@ def test_a_whole_life_twice_leaves_nothing_running(state: State) -> None:
     assert (state.queues["email"].running, state.held) == (0, 0)
 
 
-@pytest.mark.parametrize("order", permutations(range(4)))
+@pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_in_whatever_order_events_come_each_is_counted_and_nothing_runs_for_ever(
     state: State, order: tuple[int, ...]
 ) -> None:
@@ -154,7 +154,9 @@ def test_a_task_that_comes_back_from_a_lost_worker_runs_on_the_other_one_alone(
     state: State,
 ) -> None:
     state.apply(life()[:3], 1)
-    state.apply([event("task-received", hostname="io@pod-2"), event("task-started", hostname="io@pod-2")], 2)
+    state.apply(
+        [event("task-received", hostname="io@pod-2"), event("task-started", hostname="io@pod-2")], 2
+    )
     assert state.queues["email"].running == 1
     assert state.workers[WORKER].tasks_active() == 0
     assert state.workers["io@pod-2"].tasks_active() == 1

@@ -1,10 +1,12 @@
 """Workers that come, answer, go, and vanish."""
 
+from typing import Any
+
 import pytest
 
 from celery_exporter.state.counting import State
 from celery_exporter.state.workers import FORGOTTEN_AFTER_SECONDS, LOST_AFTER_SECONDS
-from tests.exporter.state.celery_events import WORKER, counted, event, life
+from tests.exporter.state.celery_events import WORKER, Event, counted, event, life
 
 
 @pytest.fixture
@@ -12,7 +14,7 @@ def state() -> State:
     return State(default_queue="default")
 
 
-def heartbeat(worker: str = WORKER, **fields: object) -> dict[str, object]:
+def heartbeat(worker: str = WORKER, **fields: Any) -> Event:  # noqa: ANN401
     return event("worker-heartbeat", hostname=worker, **fields)
 
 
@@ -95,7 +97,7 @@ def test_a_heartbeat_with_a_broken_count_is_a_sign_of_life_and_no_more(
     assert state.workers[WORKER].up(1)
 
 
-@pytest.mark.parametrize("name", ["", "@", "a@b@c", "ü\n\"{}\\@h\x00", "no-at"])
+@pytest.mark.parametrize("name", ["", "@", "a@b@c", 'ü\n"{}\\@h\x00', "no-at"])
 def test_a_worker_may_have_any_name(state: State, name: str) -> None:
     state.apply([heartbeat(name), event("task-received", hostname=name)], 1)
     assert state.workers[name].up(1)

@@ -54,7 +54,7 @@ class Pump:
         self._clock = clock
         self._stopping = Flag()
         self._retry_seconds = RETRY_SECONDS
-        self.buffer = buffer or Buffer()
+        self.buffer = Buffer() if buffer is None else buffer
         self.connected = False
         self.decoded = 0
         self.unreadable = 0

@@ -251,9 +251,12 @@ class State:
         held.started_at = now
         held.queue.running += 1
         held.worker.running[task_id] = held
-        sent = held.sent
-        if sent is not None and not sent.delayed:
-            self._histogram(self.waits, held, WAIT_BOUNDS_SECONDS).observe(max(0.0, now - sent.at))
+        if held.sent is not None:
+            self._observe_wait(held, max(0.0, now - held.sent.at))
+
+    def _observe_wait(self, held: Held, seconds: float) -> None:
+        if held.sent is not None and not held.sent.delayed:
+            self._histogram(self.waits, held, WAIT_BOUNDS_SECONDS).observe(seconds)
 
     def _release(self, task_id: str, held: Held) -> None:
         if held.started_at is not None:
@@ -272,10 +275,10 @@ class State:
         if known.worker is not worker:
             self._release(task_id, self._held.pop(task_id))
             return True
-        if known.name != UNKNOWN:
+        if known.receipt_seen:
             self.duplicates += 1
             return False
-        known.name = name
+        known.receipt_seen, known.name = True, name
         known.row = self._row(name, worker, known.queue)
         known.row.counts[RECEIVED] += 1
         self.totals[RECEIVED] += 1
@@ -284,21 +287,21 @@ class State:
 
     def _learn_late(self, held: Held, sent: Sent) -> None:
         """The producer's event came after the worker's: the task has hardly waited."""
-        held.sent = sent
-        if held.started_at is not None:
-            held.queue.running -= 1
-            sent.queue.running += 1
-            if not sent.delayed:
-                self._histogram(self.waits, held, WAIT_BOUNDS_SECONDS).observe(0.0)
-        held.queue = sent.queue
+        before, held.sent, held.queue = held.queue, sent, sent.queue
         held.row = self._row(held.name, held.worker, held.queue)
+        if held.started_at is not None:
+            before.running -= 1
+            held.queue.running += 1
+            self._observe_wait(held, 0.0)
 
     def _never_received(self, task_id: str, worker: Worker, now: float) -> Held:
         """What can be said about a task whose receipt was not seen, or whose end was."""
         sent = self._waiting.pop(task_id)
         known = sent or self._ended.get(task_id)
         name, queue = (known.name, known.queue) if known else (UNKNOWN, self._default_queue)
-        return Held(name, worker, queue, self._row(name, worker, queue), now, sent)
+        held = Held(name, worker, queue, self._row(name, worker, queue), now, sent)
+        held.receipt_seen = False
+        return held
 
     def _is_past(self, task_id: str, event: Event) -> bool:
         """True for an event of a life that has ended: its worker's own clock tells."""

@@ -20,7 +20,16 @@ class Sent(NamedTuple):
 class Held:
     """A task that a worker has."""
 
-    __slots__ = ("name", "queue", "received_at", "row", "sent", "started_at", "worker")
+    __slots__ = (
+        "name",
+        "queue",
+        "receipt_seen",
+        "received_at",
+        "row",
+        "sent",
+        "started_at",
+        "worker",
+    )
 
     def __init__(
         self,
@@ -38,6 +47,7 @@ class Held:
         self.received_at = received_at
         self.sent = sent
         self.started_at: float | None = None
+        self.receipt_seen = True
 
 
 class Ended(NamedTuple):
