@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-probes bench-rate-limit lint up down
+.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-exporter bench-probes bench-rate-limit lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -28,16 +28,20 @@ test: test-fast test-brokers ## Lint, unit and chart tests, then those on broker
 test-fast: lint ## Lint, unit and chart tests
 	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
 	@$(CI) exec --test-servers pytest --numprocesses=4 --dist=worksteal tests \
-	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers
+	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal tests/runtime/brokers
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal \
+	  tests/runtime/brokers tests/exporter/rabbitmq
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes
+
+bench-exporter: $(UV) ## The exporter's CPU, memory and scrapes, beside celery-exporter and the floor
+	@$(CI) exec --test-servers python -m tests.benchmarks.exporter
 
 bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
 	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py

@@ -1,0 +1,5 @@
+"""`python -m celery_exporter`."""
+
+from celery_exporter.app import main
+
+main()

@@ -1,0 +1,69 @@
+"""RabbitMQ: a passive declaration for each queue, and the management API where it is given."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import ChannelError
+
+from celery_exporter.broker.connecting import Line
+from celery_exporter.broker.management import Management
+from celery_exporter.readings import Depth, Reading
+
+logger = logging.getLogger(__name__)
+
+
+class RabbitMQ:
+    """Knows what waits and who consumes; what is held by the management API alone."""
+
+    def __init__(self, app: Celery, management: Management | None = None) -> None:
+        self._line = Line(app)
+        self._management = management
+        self._is_silent = False
+
+    def read(self, queues: Sequence[str]) -> Reading:
+        """Ask about queues; raises when RabbitMQ is away."""
+        connection = self._line.connection()
+        unacked = self._unacked(connection)
+        depths: dict[str, Depth] = {}
+        unread: dict[str, str] = {}
+        for queue in queues:
+            try:
+                depths[queue] = _depth(connection, queue, unacked.get(queue))
+            except ChannelError as error:
+                # It is not there, or this user may not see it.
+                unread[queue] = str(error)
+        return Reading(depths=depths, unread=unread)
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._line.close()
+
+    def _unacked(self, connection: Any) -> Mapping[str, int]:  # noqa: ANN401 # kombu's
+        if self._management is None:
+            return {}
+        try:
+            counts = self._management.unacked(
+                connection.virtual_host or "/",
+                username=connection.userid or "",
+                password=connection.password or "",
+            )
+        except OSError as error:
+            if not self._is_silent:
+                logger.warning("What workers hold is not known: %s", error)
+            self._is_silent = True
+            return {}
+        self._is_silent = False
+        return counts
+
+
+def _depth(connection: Any, queue: str, unacked: int | None) -> Depth:  # noqa: ANN401 # kombu's
+    # A channel each: the broker closes one that asks for a queue that does not exist.
+    with connection.channel() as channel:
+        declared = channel.queue_declare(queue=queue, passive=True)
+    return Depth(
+        ready=int(declared.message_count),
+        consumers=int(declared.consumer_count),
+        unacked=unacked,
+    )

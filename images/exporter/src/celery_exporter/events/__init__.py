@@ -1,0 +1,1 @@
+"""Celery's events, from the broker to the state."""

@@ -1,0 +1,315 @@
+"""The page that Prometheus scrapes, from what is in memory: no broker is asked for it.
+
+Names, types and labels of tasks, workers and queues are those of celery-exporter, so that
+dashboards for it work, but for two: what is sent has no hostname, as producers come and go and are
+never heard of again, and histograms have none, as there would be eighteen series for each task name
+on each worker.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from celery_exporter.labels import labels
+from celery_exporter.readings import Reading
+from celery_exporter.state import rows
+from celery_exporter.state.counting import State
+from celery_exporter.state.histogram import Histogram
+from celery_exporter.state.rows import NOWHERE, Row
+
+_HELP_OF_TASKS = {
+    rows.SENT: "Sent when a task message is published.",
+    rows.RECEIVED: "Sent when the worker receives a task.",
+    rows.STARTED: "Sent just before the worker executes the task.",
+    rows.SUCCEEDED: "Sent if the task executed successfully.",
+    rows.REJECTED: "The task was rejected by the worker.",
+    rows.REVOKED: "Sent if the task has been revoked.",
+    rows.RETRIED: "Sent if the task failed, but will be retried in the future.",
+}
+#: What became of a task, in the words of its result.
+_STATUSES = {
+    "success": rows.SUCCEEDED,
+    "failure": rows.FAILED,
+    "retry": rows.RETRIED,
+    "rejected": rows.REJECTED,
+    "revoked": rows.REVOKED,
+}
+
+Value = int | float | None
+Sample = tuple[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How the exporter itself does."""
+
+    #: For each source, whether it answers; a source that this broker does not have is not there.
+    up: Mapping[str, bool] = field(default_factory=dict)
+    #: Messages and events, by what became of them.
+    events: Mapping[str, int] = field(default_factory=dict)
+    buffered: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Everything that a page is made of, at one moment."""
+
+    state: State
+    reading: Reading
+    health: Health
+    #: Each queue's dead-letter queue.
+    dead_letters: Mapping[str, str]
+    oldest_seconds: Mapping[str, float]
+    now: float
+
+
+def page(snapshot: Snapshot) -> str:
+    """The whole page, in Prometheus' text format."""
+    return "".join(
+        (
+            *_tasks(snapshot.state),
+            *_histograms(snapshot.state),
+            *_workers(snapshot),
+            *_queues(snapshot),
+            *_rates(snapshot.state),
+            *_exporter(snapshot),
+        )
+    )
+
+
+def _tasks(state: State) -> Iterator[str]:
+    every = state.rows.all()
+    produced = [row for row in every if row.counts[rows.SENT]]
+    worked = [row for row in every if row.host != NOWHERE or any(row.counts[rows.RECEIVED :])]
+    for kind, meaning in _HELP_OF_TASKS.items():
+        name = f"celery_task_{rows.KINDS[kind]}_total"
+        yield _head(name, "counter", meaning)
+        yield _counters(name, produced if kind == rows.SENT else worked, kind)
+    yield _head("celery_task_failed_total", "counter", "Sent if the execution of the task failed.")
+    # Without an exception: a rate of failures is then 0, not unknown, where nothing has failed.
+    yield "".join([f"celery_task_failed_total{row.labels} 0\n" for row in worked])
+    yield from _failures(worked)
+    yield _family(
+        "celery_task_total",
+        "counter",
+        "Tasks by what became of them.",
+        ((labels(status=status), state.totals[kind]) for status, kind in _STATUSES.items()),
+    )
+
+
+def _counters(name: str, every: Sequence[Row], kind: int) -> str:
+    # The one place where a page has tens of thousands of lines.
+    return "".join([f"{name}{row.labels} {row.counts[kind]}\n" for row in every])
+
+
+def _failures(every: Sequence[Row]) -> Iterator[str]:
+    for row in every:
+        for exception, count in list(row.failures.items()):
+            pairs = labels(
+                name=row.name, hostname=row.host, exception=exception, queue_name=row.queue
+            )
+            yield f"celery_task_failed_total{pairs} {count}\n"
+
+
+def _histograms(state: State) -> Iterator[str]:
+    yield from _histogram(
+        "celery_task_runtime", "How long tasks ran, in seconds.", state.runtimes.copy()
+    )
+    yield from _histogram(
+        "celery_task_queue_wait_time",
+        "Seconds from the sending of a task to its start, without tasks that have an ETA.",
+        state.waits.copy(),
+    )
+
+
+def _histogram(
+    name: str, meaning: str, histograms: Mapping[tuple[str, str], Histogram]
+) -> Iterator[str]:
+    yield _head(name, "histogram", meaning)
+    for (task, queue), histogram in histograms.items():
+        bounds = [*map(_text, histogram.bounds_seconds), "+Inf"]
+        counts = histogram.cumulative()
+        for bound, count in zip(bounds, counts, strict=True):
+            yield f"{name}_bucket{labels(name=task, queue_name=queue, le=bound)} {count}\n"
+        pairs = labels(name=task, queue_name=queue)
+        yield f"{name}_sum{pairs} {_text(histogram.sum_seconds)}\n"
+        yield f"{name}_count{pairs} {counts[-1]}\n"
+
+
+def _workers(snapshot: Snapshot) -> Iterator[str]:
+    up: dict[str, int] = {}
+    active: dict[str, int] = {}
+    concurrency: dict[str, int] = {}
+    for worker in list(snapshot.state.workers.values()):
+        is_up = worker.up(snapshot.now)
+        up[worker.host] = max(up.get(worker.host, 0), int(is_up))
+        active[worker.host] = active.get(worker.host, 0) + worker.tasks_active() * is_up
+        if worker.concurrency is not None and is_up:
+            concurrency[worker.host] = concurrency.get(worker.host, 0) + worker.concurrency
+    yield _by("hostname", "celery_worker_up", "Whether a worker is heard of.", up)
+    yield _by("hostname", "celery_worker_tasks_active", "Tasks that a worker runs.", active)
+    yield _by(
+        "hostname",
+        "celery_worker_concurrency",
+        "Tasks that a worker can run at once.",
+        concurrency,
+    )
+
+
+def _queues(snapshot: Snapshot) -> Iterator[str]:
+    reading, dead = snapshot.reading, set(snapshot.dead_letters.values())
+    depths = {name: depth for name, depth in reading.depths.items() if name not in dead}
+    yield _by(
+        "queue_name",
+        "celery_queue_length",
+        "Messages that wait in a queue.",
+        {name: depth.ready for name, depth in depths.items()},
+    )
+    yield _by(
+        "queue_name",
+        "celery_active_consumer_count",
+        "Consumers of a queue, as the broker counts them.",
+        {name: depth.consumers for name, depth in depths.items()},
+    )
+    yield from _consumers(snapshot)
+    yield _by(
+        "queue_name",
+        "celery_queue_unacked_messages",
+        "Messages of a queue that workers hold.",
+        {name: depth.unacked for name, depth in depths.items()},
+    )
+    yield _family(
+        "celery_broker_unacked_messages",
+        "gauge",
+        "Messages of all queues that workers hold.",
+        [("", _all_unacked(reading))],
+    )
+    yield _by(
+        "queue_name",
+        "celery_queue_oldest_message_age_seconds",
+        "How long the oldest message waits; at least so long, where producers send no events.",
+        snapshot.oldest_seconds,
+    )
+    yield _by(
+        "queue_name",
+        "celery_dead_letter_queue_length",
+        "Dead messages of a queue.",
+        {
+            queue: reading.depths[name].ready
+            for queue, name in snapshot.dead_letters.items()
+            if name in reading.depths
+        },
+    )
+
+
+def _consumers(snapshot: Snapshot) -> Iterator[str]:
+    workers: dict[str, int] = {}
+    processes: dict[str, int] = {}
+    for worker in list(snapshot.state.workers.values()):
+        for queue in worker.queues if worker.up(snapshot.now) else ():
+            workers[queue] = workers.get(queue, 0) + 1
+            processes[queue] = processes.get(queue, 0) + (worker.concurrency or 0)
+    yield _by("queue_name", "celery_active_worker_count", "Workers that consume a queue.", workers)
+    yield _by(
+        "queue_name",
+        "celery_active_process_count",
+        "Tasks that the workers of a queue can run at once.",
+        processes,
+    )
+
+
+def _all_unacked(reading: Reading) -> int | None:
+    each = [depth.unacked for depth in reading.depths.values()]
+    if reading.unacked is not None or not each or None in each:
+        return reading.unacked
+    return sum(count for count in each if count is not None)
+
+
+def _rates(state: State) -> Iterator[str]:
+    queues = list(state.queues.values())
+    yield _by(
+        "queue_name",
+        "celery_queue_running_tasks",
+        "Tasks of a queue that run.",
+        {queue.name: queue.running for queue in queues},
+    )
+    yield _by(
+        "queue_name",
+        "celery_queue_arrivals_per_second",
+        "Tasks that were sent to a queue, over the last minute.",
+        {queue.name: queue.arrivals_per_second() for queue in queues},
+    )
+    yield _by(
+        "queue_name",
+        "celery_queue_completions_per_second",
+        "Tasks of a queue that ended, over the last minute.",
+        {queue.name: queue.completions_per_second() for queue in queues},
+    )
+
+
+def _exporter(snapshot: Snapshot) -> Iterator[str]:
+    state, health, reading = snapshot.state, snapshot.health, snapshot.reading
+    yield _by("source", "celery_exporter_up", "Whether a source answers.", health.up)
+    known = {**dict.fromkeys(reading.unread, 0), **dict.fromkeys(reading.depths, 1)}
+    yield _by(
+        "queue_name", "celery_exporter_queue_up", "Whether the broker tells of a queue.", known
+    )
+    events = {
+        **health.events,
+        "foreign": state.foreign,
+        "duplicate": state.duplicates,
+        "untracked": state.untracked,
+    }
+    yield _by(
+        "outcome",
+        "celery_exporter_events_total",
+        "Events, by what became of them; of what is shed and unreadable, messages.",
+        events,
+        kind="counter",
+    )
+    yield _by(
+        "label",
+        "celery_exporter_capped_total",
+        "Times that a label found no room and was counted as other.",
+        {
+            "name": state.names.capped,
+            "queue_name": state.queue_names.capped,
+            "exception": state.exceptions.capped,
+            "hostname": state.workers_capped,
+            "row": state.rows.capped,
+        },
+        kind="counter",
+    )
+    yield _family(
+        "celery_exporter_buffered_messages",
+        "gauge",
+        "Messages that have come and are not counted yet.",
+        [("", health.buffered)],
+    )
+    yield _family(
+        "celery_exporter_held_tasks",
+        "gauge",
+        "Tasks that are with workers, as far as events tell.",
+        [("", state.held)],
+    )
+
+
+def _by(
+    label: str, name: str, meaning: str, values: Mapping[str, Value], *, kind: str = "gauge"
+) -> str:
+    return _family(
+        name, kind, meaning, ((labels(**{label: key}), value) for key, value in values.items())
+    )
+
+
+def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:
+    """A metric; a sample whose value is not known is not there."""
+    lines = [f"{name}{pairs} {_text(value)}\n" for pairs, value in samples if value is not None]
+    return _head(name, kind, meaning) + "".join(lines)
+
+
+def _head(name: str, kind: str, meaning: str) -> str:
+    return f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"
+
+
+def _text(value: float) -> str:
+    return str(int(value)) if isinstance(value, bool) else repr(value)

@@ -1,0 +1,135 @@
+"""Everything together: what the threads write, and what a scrape and the probes read."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Lock
+
+from celery_exporter import metrics, roster
+from celery_exporter.broker.ages import Ages
+from celery_exporter.events.decoding import Event
+from celery_exporter.events.pump import Pump, Source
+from celery_exporter.readings import Broker, Reading
+from celery_exporter.state.counting import State
+from celery_runtime.health.probes import Verdict
+
+#: The loop turns every second.
+STUCK_AFTER_SECONDS = 60
+Clock = Callable[[], float]
+
+logger = logging.getLogger(__name__)
+
+
+class Monitor:
+    """One deployment as it is watched."""
+
+    def __init__(
+        self,
+        state: State,
+        broker: Broker,
+        *,
+        dead_letters: Mapping[str, str],
+        source: Source | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._state = state
+        self._broker = broker
+        self._dead_letters = dead_letters
+        self._clock = clock
+        # For moments only: a page is written from copies.
+        self._lock = Lock()
+        self._ages = Ages()
+        self._reading: Reading | None = None
+        self._oldest_seconds: Mapping[str, float] = {}
+        self._up: dict[str, bool] = {}
+        self.pump = Pump(source, self._take, clock=clock) if source else None
+
+    def read_broker(self) -> None:
+        """Ask how full the queues are."""
+        queues = [*self._dead_letters, *self._dead_letters.values()]
+        try:
+            reading = self._broker.read(queues)
+        except Exception as error:  # each transport has its own
+            self._note("broker", error)
+            self._broker.close()
+            # What was true before the broker went away is not known to be true now.
+            reading = Reading(unread=dict.fromkeys(queues, str(error)))
+        else:
+            self._note("broker")
+        with self._lock:
+            self._oldest_seconds = self._ages.of(
+                reading, sent_at=self._state.sent_at, now=self._clock()
+            )
+        self._reading = reading
+
+    def ask_workers(self, ask: Callable[[], Mapping[str, roster.Answer]]) -> None:
+        """Ask workers about themselves."""
+        try:
+            answers = ask()
+        except Exception as error:  # each transport has its own
+            self._note("workers", error)
+            return
+        self._note("workers")
+        with self._lock:
+            for name, answer in answers.items():
+                self._state.answered(
+                    name,
+                    concurrency=answer.concurrency,
+                    queues=answer.queues,
+                    now=self._clock(),
+                )
+
+    def page(self) -> str:
+        """What Prometheus scrapes."""
+        return metrics.page(
+            metrics.Snapshot(
+                state=self._state,
+                reading=self._reading or Reading(),
+                health=self._health(),
+                dead_letters=self._dead_letters,
+                oldest_seconds=self._oldest_seconds,
+                now=self._clock(),
+            )
+        )
+
+    def live(self) -> Verdict:
+        """False when events are not even waited for."""
+        silent_seconds = self._clock() - self.pump.turned_at if self.pump else 0.0
+        if silent_seconds > STUCK_AFTER_SECONDS:
+            return Verdict(False, f"the loop of events has been stuck for {silent_seconds:.0f} s")
+        return Verdict(True, "watching")
+
+    def ready(self) -> Verdict:
+        """True once the broker was asked: that it is away is something to tell."""
+        asked = self._reading is not None
+        return Verdict(asked, "watching" if asked else "the broker has not been asked yet")
+
+    def _take(self, events: Sequence[Event], received_at: float) -> None:
+        with self._lock:
+            self._state.apply(events, received_at)
+
+    def _health(self) -> metrics.Health:
+        if self.pump is None:
+            return metrics.Health(up=self._up.copy())
+        pump = self.pump
+        return metrics.Health(
+            up={**self._up, "events": pump.connected},
+            events={
+                "decoded": pump.decoded,
+                "unreadable": pump.unreadable,
+                "shed": pump.buffer.shed,
+            },
+            buffered=len(pump.buffer),
+        )
+
+    def _note(self, source: str, error: Exception | None = None) -> None:
+        was_up = self._up.get(source, True)
+        self._up[source] = error is None
+        if error is not None and was_up:
+            logger.warning("The %s cannot be asked: %r", source, error)
+
+
+def queues_with_dead_letters(queues: Iterable[object]) -> dict[str, str]:
+    """Each queue's dead-letter queue, by their names."""
+    pairs = ((queue, getattr(queue, "dead_letters", None)) for queue in queues)
+    return {queue.name: dead.name for queue, dead in pairs if dead}  # type: ignore[attr-defined]

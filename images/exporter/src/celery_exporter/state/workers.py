@@ -1,0 +1,70 @@
+"""What the events say about one worker."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from celery_exporter.state.vocabulary import OTHER
+
+if TYPE_CHECKING:
+    from celery_exporter.state.tasks import Held
+
+#: Three answers that did not come, or dozens of heartbeats.
+LOST_AFTER_SECONDS = 90.0
+#: Long enough for an alert to see that it is down.
+FORGOTTEN_AFTER_SECONDS = 600.0
+
+
+class Worker:
+    """A worker that was seen."""
+
+    __slots__ = (
+        "active",
+        "concurrency",
+        "host",
+        "left",
+        "name",
+        "queues",
+        "running",
+        "seen_at",
+        "surplus",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.host = host_of(name)
+        self.seen_at = 0.0
+        #: It has said goodbye.
+        self.left = False
+        #: By its heartbeat; None when it has sent none.
+        self.active: int | None = None
+        #: By its own answers; None when it was not asked or did not answer.
+        self.concurrency: int | None = None
+        self.queues: Sequence[str] = ()
+        #: What it runs, by task id, the oldest first.
+        self.running: dict[str, Held] = {}
+        #: The last heartbeat told of fewer tasks than are known here.
+        self.surplus = False
+
+    def up(self, now: float) -> bool:
+        """True while it is heard of."""
+        return not self.left and now - self.seen_at <= LOST_AFTER_SECONDS
+
+    def tasks_active(self) -> int:
+        """How many tasks it runs, by its own word where it gives one."""
+        return len(self.running) if self.active is None else self.active
+
+    def surplus_after(self, active: int) -> list[str]:
+        """Tasks that run here no more, by its word: their end was lost on the way.
+
+        Only at the second heartbeat that says so: a heartbeat overtakes events that its worker
+        holds back to send them together.
+        """
+        surplus = max(0, len(self.running) - active)
+        twice, self.surplus = self.surplus and surplus > 0, surplus > 0
+        return list(self.running)[:surplus] if twice else []
+
+
+def host_of(name: str) -> str:
+    """The host in a worker's name: what dashboards know it by."""
+    # Never empty: that is the host in rows of what producers sent.
+    return name.partition("@")[2] or name or OTHER

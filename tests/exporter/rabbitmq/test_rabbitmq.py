@@ -1,0 +1,145 @@
+"""Events and lengths, on a real RabbitMQ."""
+
+from collections.abc import Iterator
+
+import pytest
+from celery import Celery
+
+from celery_exporter.broker.management import Management
+from celery_exporter.broker.rabbitmq import RabbitMQ
+from celery_exporter.events.rabbitmq import RabbitEvents
+from celery_runtime import configure
+from tests.exporter.conftest import StartExporter
+from tests.runtime.brokers import servers
+from tests.runtime.conftest import Mounted, Start, wait_until
+
+TASK = {"name": "tiny.work", "queue_name": "email"}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Container]:
+    servers.remove_orphans()
+    started = servers.rabbitmq(tmp_path_factory.mktemp("rabbitmq"))
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def app(
+    server: servers.Container, mounted: Mounted, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Celery]:
+    mounted.settings["broker"] = dict(server.settings)
+    for name, text in server.secrets.items():
+        mounted.secret(name, text)
+    mounted.secret("results/url", f"{redis_url}/0")
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.write()))
+    app = Celery("rabbit", set_as_current=False)
+    configure(app)
+    yield app
+    app.close()
+
+
+def listen(source: RabbitEvents, *, turns: int) -> list[bytes]:
+    """What comes in so many turns."""
+    return [message for _ in range(turns) for message in source.read(wait_seconds=0.2)]
+
+
+def management_url(server: servers.Container) -> str:
+    published = servers.engine("port", server.name, "15672/tcp").splitlines()[0]
+    return f"http://127.0.0.1:{published.rpartition(':')[2]}"
+
+
+def test_events_arrive_in_order_also_several_in_one_message(app: Celery) -> None:
+    source = RabbitEvents(app)
+    source.connect()
+    found: list[str] = []
+    try:
+        with app.events.default_dispatcher() as dispatcher:
+            for each in range(100):
+                dispatcher.send("task-started", uuid=str(each))
+        with app.connection_for_write() as connection:
+            dispatcher = app.events.Dispatcher(connection, buffer_group={"task"})
+            for each in range(100, 110):
+                dispatcher.send("task-started", uuid=str(each))
+            dispatcher.flush()
+
+        def enough() -> bool:
+            for message in source.read(wait_seconds=0.2):
+                found.extend(event["uuid"] for event in source.decode(message))
+            return len(found) >= 110
+
+        wait_until(enough, "all events")
+        assert source.read(wait_seconds=0) == []
+    finally:
+        source.close()
+    assert found == [str(each) for each in range(110)]
+
+
+def test_a_lost_connection_is_an_error_and_the_next_one_works(
+    app: Celery, server: servers.Container
+) -> None:
+    source = RabbitEvents(app)
+    source.connect()
+    server.execute("rabbitmqctl", "close_all_connections", "test")
+    with pytest.raises(Exception, match=r"(?i)closed|reset|forced|lost|test"):
+        listen(source, turns=50)
+    source.close()
+    source.connect()
+    assert source.read(wait_seconds=0.1) == []
+    source.close()
+
+
+def test_a_queue_that_is_not_there_is_unread_and_the_others_are_read(app: Celery) -> None:
+    app.send_task("a", queue="default")
+    broker = RabbitMQ(app)
+    try:
+        wait_until(
+            lambda: broker.read(["default"]).depths["default"].ready == 1, "the message waits"
+        )
+        reading = broker.read(["nowhere", "default"])
+        assert set(reading.unread) == {"nowhere"}
+        assert (reading.depths["default"].consumers, reading.depths["default"].unacked) == (0, None)
+    finally:
+        broker.close()
+
+
+def test_the_management_api_tells_what_workers_hold(
+    app: Celery, server: servers.Container, worker: Start
+) -> None:
+    worker("prefork").wait_for("ready", 200)
+    app.send_task("tiny.work", (60,), queue="email")
+    broker = RabbitMQ(app, Management(management_url(server)))
+    try:
+        wait_until(
+            lambda: broker.read(["email"]).depths["email"].unacked == 1,
+            "the API, which is a few seconds late, tells of it",
+            seconds=60,
+        )
+        assert broker.read(["email"]).depths["email"].consumers == 1
+    finally:
+        broker.close()
+
+
+def test_a_management_api_that_is_away_leaves_what_amqp_tells(app: Celery) -> None:
+    app.send_task("a", queue="default")
+    broker = RabbitMQ(app, Management("http://127.0.0.1:1"))
+    try:
+        assert broker.read(["default"]).depths["default"].unacked is None
+    finally:
+        broker.close()
+
+
+def test_a_task_is_seen_from_its_sending_to_its_end(
+    app: Celery, exporter: StartExporter, worker: Start, mounted: Mounted
+) -> None:
+    mounted.settings["config"] = {"worker_send_task_events": True, "task_send_sent_event": True}
+    mounted.write()
+    watching = exporter()
+    watching.wait_for(1, "celery_exporter_up", source="events")
+    worker("gevent").wait_for("ready", 200)
+    app.conf.task_send_sent_event = True
+    app.send_task("tiny.work", (0,), queue="email")
+    watching.wait_for(1, "celery_task_total", status="success")
+    assert watching.value("celery_task_sent_total", **TASK) == 1
+    assert watching.value("celery_task_runtime_count", **TASK) == 1
+    watching.wait_for(1, "celery_active_consumer_count", queue_name="email")

@@ -1,0 +1,136 @@
+"""What is told while the broker is there, away, and slow."""
+
+from collections.abc import Mapping, Sequence
+
+from celery_exporter import roster
+from celery_exporter.monitor import STUCK_AFTER_SECONDS, Monitor
+from celery_exporter.readings import Depth, Reading
+from celery_exporter.state.counting import State
+from tests.exporter.conftest import samples_of, value
+
+
+class FakeBroker:
+    """A broker with one queue, which counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.asked = 0
+        self.closed = 0
+
+    def read(self, queues: Sequence[str]) -> Reading:
+        self.asked += 1
+        if self.away:
+            raise ConnectionRefusedError("nobody listens")
+        return Reading(depths={queue: Depth(ready=3) for queue in queues})
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Silence:
+    """A source of events that has none."""
+
+    def connect(self) -> None: ...
+
+    def read(self, *, wait_seconds: float) -> Sequence[bytes]:
+        assert wait_seconds
+        return []
+
+    def close(self) -> None: ...
+
+    def decode(self, message: bytes, /) -> list[dict[str, object]]:
+        raise AssertionError(message)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def monitor(
+    broker: FakeBroker, clock: Clock | None = None, source: Silence | None = None
+) -> Monitor:
+    return Monitor(
+        State(default_queue="email"),
+        broker,
+        dead_letters={"email": "email.dead"},
+        source=source,
+        clock=clock or Clock(),
+    )
+
+
+def test_a_scrape_asks_the_broker_nothing() -> None:
+    broker = FakeBroker()
+    watching = monitor(broker)
+    watching.read_broker()
+    for _ in range(3):
+        watching.page()
+    assert broker.asked == 1
+
+
+def test_lengths_are_unknown_while_the_broker_is_away() -> None:
+    broker = FakeBroker()
+    watching = monitor(broker)
+    watching.read_broker()
+    assert value(samples_of(watching.page()), "celery_queue_length", queue_name="email") == 3
+    broker.away = True
+    watching.read_broker()
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_queue_length", queue_name="email") is None
+    assert value(seen, "celery_dead_letter_queue_length", queue_name="email") is None
+    assert value(seen, "celery_exporter_up", source="broker") == 0
+    assert broker.closed == 1
+
+
+def test_it_is_ready_once_the_broker_was_asked_even_if_it_is_away() -> None:
+    broker = FakeBroker()
+    broker.away = True
+    watching = monitor(broker)
+    assert not watching.ready().ok
+    watching.read_broker()
+    assert watching.ready().ok
+
+
+def test_it_is_dead_when_the_loop_of_events_does_not_turn() -> None:
+    clock = Clock()
+    watching = monitor(FakeBroker(), clock, Silence())
+    assert watching.live().ok
+    clock.now = STUCK_AFTER_SECONDS + 1
+    assert not watching.live().ok
+    assert watching.pump is not None
+    watching.pump.turn()
+    assert watching.live().ok
+
+
+def test_a_broker_without_events_has_no_loop_that_could_be_stuck() -> None:
+    clock = Clock()
+    watching = monitor(FakeBroker(), clock)
+    clock.now = 1e6
+    assert watching.live().ok
+    assert value(samples_of(watching.page()), "celery_exporter_up", source="events") is None
+
+
+def test_workers_that_cannot_be_asked_keep_what_they_said() -> None:
+    watching = monitor(FakeBroker())
+    watching.ask_workers(lambda: {"io@pod-1": roster.Answer(4, ("email",))})
+
+    def fail() -> Mapping[str, roster.Answer]:
+        raise ConnectionResetError("gone")
+
+    watching.ask_workers(fail)
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_worker_concurrency", hostname="pod-1") == 4
+    assert value(seen, "celery_exporter_up", source="workers") == 0
+
+
+def test_the_two_answers_of_a_worker_are_one_and_either_may_be_missing_or_broken() -> None:
+    stats = {"a": {"pool": {"max-concurrency": 4}}, "b": {"pool": None}, "c": "?"}
+    queues = {"a": [{"name": "email"}], "d": [{"name": "email"}, 5]}
+    assert roster.answers(stats, queues) == {
+        "a": roster.Answer(4, ("email",)),
+        "b": roster.Answer(None, ()),
+        "c": roster.Answer(None, ()),
+        "d": roster.Answer(None, ("email",)),
+    }
