@@ -6,6 +6,7 @@ import threading
 import time
 from http.client import HTTPConnection
 from types import SimpleNamespace
+from urllib.request import urlopen
 
 import pytest
 from celery import Celery, signals
@@ -13,7 +14,7 @@ from celery import Celery, signals
 from celery_runtime import PortTakenError, SettingsError
 from celery_runtime.beat.probes import STALE_AFTER_SECONDS, BeatProbes
 from celery_runtime.health.probes import Verdict, WorkerProbes
-from celery_runtime.health.server import Server
+from celery_runtime.health.server import Response, Server
 from celery_runtime.health.steps import ProbeServer, stuck_after_seconds
 from celery_runtime.health.workload import ThisProcess
 from tests.runtime.health.fakes import Clock
@@ -50,6 +51,19 @@ def test_the_answer_over_http_is_one_line_with_a_reason(server: Server) -> None:
     assert ask(server.port, "/live") == (200, {"ok": True, "reason": "waiting for the broker"})
     assert ask(server.port, "/ready") == (503, {"ok": False, "reason": "waiting for the broker"})
     assert ask(server.port, "/metrics")[0] == 404
+
+
+def test_a_page_says_what_it_is_and_what_a_browser_may_do_with_it() -> None:
+    page = Response(kind="text/html", body="<p>é", headers={"Referrer-Policy": "no-referrer"})
+    server = Server(Alive(), port=0, pages={"/": lambda: page, "/metrics": lambda: "up 1\n"})
+    server.start()
+    with urlopen(f"http://127.0.0.1:{server.port}/", timeout=2) as answer:
+        assert answer.read().decode() == "<p>é"
+        assert answer.headers["Content-Type"] == "text/html"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=2) as answer:
+        assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert answer.read() == b"up 1\n"
 
 
 def test_a_client_that_says_nothing_delays_no_probe(server: Server) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any
@@ -22,8 +23,20 @@ DEFAULT_PORT = 8080
 CLIENT_TIMEOUT_SECONDS = 5
 ACCEPT_RETRY_SECONDS = 0.1
 
-#: A text that is made when it is asked for.
-Page = Callable[[], str]
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What a page answers that is not plain text, or that a browser is told more about."""
+
+    kind: str
+    body: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+#: What is made when it is asked for; a str is plain text, as Prometheus reads it.
+Page = Callable[[], str | Response]
 
 
 class Server:
@@ -87,7 +100,8 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if page := self._pages.get(self.path):
-            self._write(200, "text/plain; version=0.0.4; charset=utf-8", page())
+            made = page()
+            self._write(200, Response(kind=TEXT, body=made) if isinstance(made, str) else made)
             return
         ask = self._asked.get(self.path)
         if ask is None:
@@ -100,13 +114,15 @@ class _Request(BaseHTTPRequestHandler):
         """A line for each probe would drown the rest."""
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
-        self._write(status, "application/json", json.dumps(answer) + "\n")
+        self._write(status, Response(kind="application/json", body=json.dumps(answer) + "\n"))
 
-    def _write(self, status: int, kind: str, text: str) -> None:
-        body = text.encode()
+    def _write(self, status: int, response: Response) -> None:
+        body = response.body.encode()
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", response.kind)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in response.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

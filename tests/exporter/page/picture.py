@@ -1,0 +1,21 @@
+"""Write the picture of the page that README shows: python -m tests.exporter.page.picture FILE."""
+
+import sys
+from pathlib import Path
+
+from tests.exporter.page.browser import DESKTOP, open_browser, photograph, prefer
+from tests.exporter.page.serving import Site
+
+MAX_BYTES = 300_000
+
+
+def take() -> bytes:
+    """The sample afternoon on a desktop, at twice its size for those who look closely."""
+    with open_browser() as browser:
+        prefer(browser, "light")
+        browser.get(Site().url)
+        return photograph(browser, DESKTOP, scale=1.5)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(take())
