@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-exporter bench-probes bench-rate-limit lint up down
+.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-exporter bench-probes bench-rate-limit picture lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -27,7 +27,7 @@ test: test-fast test-brokers ## Lint, unit and chart tests, then those on broker
 # The demo's tests run a worker in their own process: it would take others' messages on memory://.
 test-fast: lint ## Lint, unit and chart tests
 	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
-	@$(CI) exec --test-servers pytest --numprocesses=4 --dist=worksteal tests \
+	@$(CI) exec --test-servers --browser pytest --numprocesses=4 --dist=worksteal tests \
 	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
@@ -45,6 +45,9 @@ bench-exporter: $(UV) ## The exporter's CPU, memory and scrapes, beside celery-e
 
 bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
 	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py
+
+picture: $(UV) ## Photograph the exporter's page for README
+	@$(CI) exec --browser python -m tests.exporter.page.picture docs/exporter-page.png
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("exec", help="run a command with the pinned helm on its PATH")
     run.add_argument("--test-servers", action="store_true", help="install PostgreSQL and Redis")
+    run.add_argument("--browser", action="store_true", help="install Chromium and its driver")
     run.add_argument("--brokers", action="store_true", help="with the images of every broker")
     run.add_argument(
         "--cluster", action="store_true", help="with kubectl too, a cluster, and the images loaded"
@@ -70,6 +71,8 @@ def _status() -> int:
 def _exec(options: argparse.Namespace) -> None:
     if options.test_servers:
         host.ensure(host.TEST_SERVERS)
+    if options.browser:
+        host.ensure(host.BROWSER)
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
     if options.brokers:
         env |= _brokers()

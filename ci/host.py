@@ -24,6 +24,7 @@ NODE_IMAGE = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 TEST_SERVERS = {"/usr/lib/postgresql": "postgresql", "redis-server": "redis-server"}
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 
 
 def ensure(programs: Mapping[str, str]) -> None:

@@ -60,9 +60,9 @@ def photograph(browser: Chrome, width: int, *, scale: float = 1) -> bytes:
     return base64.b64decode(shot["data"])
 
 
-def ask(browser: Chrome, script: str) -> Any:
+def ask(browser: Chrome, script: str) -> Any:  # noqa: ANN401  # JavaScript's types are its own
     """What a script in the page returns."""
-    return browser.execute_script(script)  # type: ignore[no-untyped-call]
+    return browser.execute_script(script)
 
 
 def _program(name: str) -> str:

@@ -187,7 +187,7 @@ def afternoon() -> Overview:
             "reports": group_samples(stairs((60, 1), (35, 2))),
             "legacy": [replace(each, desired=None) for each in group_samples(stairs((60, 1)))],
         },
-        problems=("The queue reports cannot be read: NOT_FOUND - no queue 'reports' in vhost '/'.",),
+        problems=("The queue reports cannot be read: NOT_FOUND - no queue 'reports' in '/'.",),
     )
 
 
@@ -245,9 +245,7 @@ def hostile() -> Overview:
     calm = afternoon()
     return replace(
         calm,
-        queues=[
-            replace(calm.queues[at % 5], name=name) for at, name in enumerate(HOSTILE_NAMES)
-        ],
+        queues=[replace(calm.queues[at % 5], name=name) for at, name in enumerate(HOSTILE_NAMES)],
         groups=[
             group(name, queues=HOSTILE_NAMES, reason=name[:40], sentence=name)
             for name in HOSTILE_NAMES

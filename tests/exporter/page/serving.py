@@ -49,5 +49,3 @@ class Site:
         if self.trouble == "proxy":
             return Response(kind="text/html", body="<main><h1>Sign in</h1></main>")
         return self._front()
-
-

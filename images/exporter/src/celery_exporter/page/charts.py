@@ -6,6 +6,7 @@ leaves a gap; it is never drawn as zero, nor bridged.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 MINUTES = 60
 #: In the chart's own units; the style sheet says how large it is shown.
@@ -85,7 +86,7 @@ def _runs(minutes: Sequence[float | None]) -> list[_Run]:
 def _line(run: _Run, top: float) -> str:
     first, values = run
     steps = [f"M{first * MINUTE_WIDTH} {_y(values[0], top)}"]
-    for number, (value, following) in enumerate(zip(values, values[1:], strict=False), first + 1):
+    for number, (value, following) in enumerate(pairwise(values), first + 1):
         if value != following:
             steps.append(f"H{number * MINUTE_WIDTH}V{_y(following, top)}")
     return "".join([*steps, f"H{(first + len(values)) * MINUTE_WIDTH}"])
