@@ -3,7 +3,7 @@
 // the focus and the place on the page stay. Without it the page is complete, and stays as it was.
 (() => {
   const EVERY_MS = 3000;
-  const PATIENCE_MS = 10000;
+  const PATIENCE_MS = 5000;
   const content = document.querySelector("main");
   const away = document.querySelector("#away");
 
