@@ -92,6 +92,9 @@ def test_what_has_changed_comes_without_a_reload_and_keeps_what_was_chosen(
 def test_rows_and_sections_come_and_go(browser: Chrome, site: Site) -> None:
     browser.get(site.url)
     as_loaded = ask(browser, "return document.querySelector('main').innerHTML")
+    site.overview = replace(site.overview, queues=site.overview.queues[:2])
+    wait_until(lambda: not text(browser, "#queue-3"), "the other queues are gone")
+    assert "email" in text(browser, "#queue-2")
     site.overview = samples.empty()
     wait_until(lambda: "There are no queues." in text(browser, "main"), "the page is empty")
     assert not text(browser, ".problems")

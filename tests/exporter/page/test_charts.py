@@ -29,7 +29,9 @@ def test_a_zero_is_drawn_at_the_bottom_and_what_stays_is_one_line() -> None:
 
 
 def test_a_minute_shows_the_highest_that_was_seen_in_it() -> None:
-    drawn = chart([(minute(0), 8), (minute(0) - 20, 16), (minute(0) - 40, None)], now=NOW)
+    drawn = chart(
+        [(minute(0) - 50, 8), (minute(0) - 40, 16), (minute(0) - 20, 8), (minute(0), None)], now=NOW
+    )
     assert drawn.peak == 16
     assert drawn.line == f"M177 {TOP}H180"
 

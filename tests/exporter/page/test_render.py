@@ -125,6 +125,10 @@ def test_nothing_stands_inline_that_a_strict_policy_would_refuse() -> None:
 def test_every_heading_of_a_table_says_what_it_heads() -> None:
     page = render(samples.afternoon())
     assert page.count("<caption") == page.count("<table") == 4
+    # Said outright, because some browsers forget it where a style sheet makes cards of rows.
+    assert page.count("<table") == page.count('role="table"')
+    assert page.count("<tr") == page.count('role="row"')
+    assert page.count("<td") == page.count('role="cell"')
     assert page.count("<th ") == page.count('scope="col"') + page.count('scope="row"')
 
 
