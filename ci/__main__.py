@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ci import cluster, demo, engine, gotools, host, images, publicimages
+from ci import cluster, demo, engine, gotools, host, images, keda, publicimages
 from ci.paths import BIN, KUBECONFIG
 from ci.steps import CommandFailed, Problem, console
 
@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ci", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", help="make the cluster, or find it healthy")
+    up = commands.add_parser("up", help="make the cluster with KEDA, or find it healthy")
     up.add_argument("--nodes", type=int, default=1, metavar="N", help="default: 1")
     up.set_defaults(run=lambda options: _up(options.nodes))
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(nodes: int) -> None:
-    cluster.up(nodes)
+    keda.provide(cluster.up(nodes))
     cluster.link_tools()
     console.print(f"\nexport PATH={BIN}:$PATH KUBECONFIG={KUBECONFIG}")
 
@@ -80,6 +80,7 @@ def _exec(options: argparse.Namespace) -> None:
     if options.cluster:
         gotools.link(cluster.kubectl())
         found = cluster.up()
+        keda.provide(found)
         image = images.build_all(found.engine)
         plain = images.build_plain(found.engine)
         found.load(*images.dependencies(found.engine), str(image), str(plain))

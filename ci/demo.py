@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ci import cluster, engine, images
+from ci import cluster, engine, images, keda
 from ci.images import Image
 from ci.paths import BIN, KUBECONFIG, ROOT
 from ci.steps import Problem, Step, capture, console, step
@@ -75,6 +75,7 @@ def main() -> int:
 
 def _local() -> Target:
     found = cluster.up()
+    keda.provide(found)
     image = images.build_all(found.engine)
     found.load(*images.dependencies(found.engine), str(image))
     cluster.link_tools()

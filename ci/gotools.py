@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -17,14 +18,20 @@ from ci.steps import capture, step
 MODULES = ROOT / "ci" / "go"
 
 
-def build(module: str, package: str, *, name: str = "", stamp_version: bool = False) -> Path:
-    """Return the program that a package of a ci/go module builds, building it if need be."""
+def build(
+    module: str, package: str, *, name: str = "", variables: Mapping[str, str] | None = None
+) -> Path:
+    """Return the program that a package of a ci/go module builds, building it if need be.
+
+    Variables are Go's own, by full name: what a program says its version is.
+    """
     program = name or package.rsplit("/", 1)[-1]
     sources = MODULES / module
     key = key_of(sources / "go.mod", sources / "go.sum", package)
     target = CACHE / "go" / f"{program}-{key}" / program
     if not target.exists():
-        flags = " ".join(["-s", "-w", *(_version_flags(module) if stamp_version else [])])
+        stamps = [f"-X {variable}={value}" for variable, value in (variables or {}).items()]
+        flags = " ".join(["-s", "-w", *stamps])
         partial = target.with_suffix(".partial")
         target.parent.mkdir(parents=True, exist_ok=True)
         with step(f"Build {program} from its Go module") as work:
@@ -39,18 +46,28 @@ def build(module: str, package: str, *, name: str = "", stamp_version: bool = Fa
 
 def kubernetes(minor: str, command: str) -> Path:
     """Return one of Kubernetes' own commands, such as kubelet, of a pinned minor."""
-    return build(f"kubernetes-{minor}", f"k8s.io/kubernetes/cmd/{command}", stamp_version=True)
+    stamps = _kubernetes_stamps(kubernetes_version(minor))
+    return build(f"kubernetes-{minor}", f"k8s.io/kubernetes/cmd/{command}", variables=stamps)
 
 
 def kubernetes_version(minor: str) -> str:
     """Return the pinned release of a minor, such as v1.34.4."""
-    return _required(f"kubernetes-{minor}", "k8s.io/kubernetes")
+    return version_of(f"kubernetes-{minor}", "k8s.io/kubernetes")
+
+
+def version_of(module: str, path: str) -> str:
+    """Return the release of a Go module that a ci/go module pins, such as v1.34.4."""
+    pinned = (MODULES / module / "go.mod").read_text()
+    found = re.search(rf"^(?:require )?\s*{re.escape(path)} (v\S+)", pinned, re.MULTILINE)
+    if found is None:
+        raise KeyError(f"ci/go/{module}/go.mod does not require {path}")
+    return found[1]
 
 
 @cache
 def source_of(module: str, path: str) -> Path:
     """Return the folder of a pinned module's source, downloaded if need be."""
-    pinned = f"{path}@{_required(module, path)}"
+    pinned = f"{path}@{version_of(module, path)}"
     download = ["mod", "download", "-json", pinned]
     found = capture([_go(), "-C", MODULES / module, *download], env=_environment())
     return Path(json.loads(found)["Dir"])
@@ -66,21 +83,12 @@ def link(program: Path) -> Path:
     return place
 
 
-def _required(module: str, path: str) -> str:
-    pinned = (MODULES / module / "go.mod").read_text()
-    found = re.search(rf"^(?:require )?\s*{re.escape(path)} (v\S+)", pinned, re.MULTILINE)
-    if found is None:
-        raise KeyError(f"ci/go/{module}/go.mod does not require {path}")
-    return found[1]
-
-
-def _version_flags(module: str) -> list[str]:
+def _kubernetes_stamps(version: str) -> dict[str, str]:
     """Without these every part of Kubernetes calls itself v0.0.0-master."""
-    version = _required(module, "k8s.io/kubernetes")
     major, minor, _ = version.removeprefix("v").split(".")
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return [f"-X {package}.{key}={value}" for package in packages for key, value in values.items()]
+    return {f"{package}.{key}": value for package in packages for key, value in values.items()}
 
 
 def _environment() -> dict[str, str]:

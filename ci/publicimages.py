@@ -68,12 +68,23 @@ def _bootstrap(work: Step, suite: str, archive: Path) -> None:
     )
 
 
-def build(engine: Engine, reference: str, folder: Path, key: str, *options: str | Path) -> str:
-    """Build a folder's Containerfile as an image unless this state of it is there already."""
+def build(
+    engine: Engine,
+    reference: str,
+    folder: Path,
+    key: str,
+    *options: str | Path,
+    context: Path | None = None,
+) -> str:
+    """Build a folder's Containerfile as an image unless this state of it is there already.
+
+    The context is the folder itself unless another is given.
+    """
     marker = f"{reference}-{key}"
     if not engine.has_image(marker):
         with step(f"Build the image {reference}") as work:
             file = folder / "Containerfile"
-            engine.run(work, "build", *options, "--file", file, "--tag", marker, folder)
+            build_it = ["build", *options, "--file", file, "--tag", marker, context or folder]
+            engine.run(work, *build_it)
     engine.capture("tag", marker, reference)
     return key
