@@ -186,6 +186,7 @@ def minimal() -> Values:
 MINIMAL: Values = {
     "app": "shop.celery:app",
     "image": {"repository": "shop", "tag": "1.4.2"},
+    "exporter": {"image": {"repository": "celery-exporter", "tag": "0.1.0"}},
     "queues": {"default": {}, "email": {}, "thumbnails": {}},
     "workers": {
         "io": {"pool": "gevent", "concurrency": 100, "queues": ["default", "email"]},
