@@ -168,7 +168,10 @@ def test_the_management_api_is_asked_where_it_is_ours(helm: "Helm", minimal: "Va
 
 
 def test_it_says_its_options_by_its_environment_alone(helm: "Helm", minimal: "Values") -> None:
-    minimal |= REDIS | {"env": {"SECRET_OF_THE_APP": "x"}, "envFrom": [{"secretRef": {"name": "s"}}]}
+    minimal |= REDIS | {
+        "env": {"SECRET_OF_THE_APP": "x"},
+        "envFrom": [{"secretRef": {"name": "s"}}],
+    }
     minimal["exporter"] |= {"perWorker": False}
     container = helm.template(minimal).workloads["jobs-exporter"].container
     assert container["env"] == [
@@ -275,7 +278,10 @@ def test_a_secret_that_lost_a_key_gets_another_certificate_and_restarts_the_pod(
     cluster.put("jobs-exporter-tls", {"tls.crt": held["tls.crt"]})
     second = helm.template(scaled, *cluster.options)
     assert second.secret("jobs-exporter-tls").keys() == {"ca.crt", "tls.crt", "tls.key"}
-    assert second.secret("jobs-exporter-tls")["tls.crt"] != first.secret("jobs-exporter-tls")["tls.crt"]
+    assert (
+        second.secret("jobs-exporter-tls")["tls.crt"]
+        != first.secret("jobs-exporter-tls")["tls.crt"]
+    )
     assert _checksum(second) != _checksum(first)
 
 
@@ -300,7 +306,9 @@ def test_the_api_server_verifies_the_certificate_that_the_exporter_shows(
 ) -> None:
     release = helm.template(minimal | HPA)
     spec = release.one("APIService", "v1beta1.external.metrics.k8s.io")["spec"]
-    assert base64.b64decode(spec["caBundle"]).decode() == release.secret("jobs-exporter-tls")["ca.crt"]
+    assert (
+        base64.b64decode(spec["caBundle"]).decode() == release.secret("jobs-exporter-tls")["ca.crt"]
+    )
     assert "insecureSkipTLSVerify" not in spec
     service = release.one("Service", spec["service"]["name"])
     assert spec["service"]["port"] in [port["port"] for port in service["spec"]["ports"]]

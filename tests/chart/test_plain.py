@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NO_RABBITMQ = {"rabbitmq": {"enabled": False}}
 NO_REDIS = {"redis": {"enabled": False}}
 REDIS = NO_RABBITMQ | {"broker": {"kind": "redis"}}
-SQS = NO_RABBITMQ | {
+SQS: dict[str, Any] = NO_RABBITMQ | {
     "broker": {"kind": "sqs", "mode": "existing"},
     "exporter": {"enabled": False},
 }

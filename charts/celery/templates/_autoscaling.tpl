@@ -80,8 +80,9 @@ another one only AMQP is known, which counts what waits.
 {{- if eq (include "celery.embedsRabbitmq" $.root) "true" -}}
 {{- $_ := set $metadata "host" (printf "http://%s:15672" $host) -}}
 {{- else -}}
-{{- $scheme := $endpoint.tls | ternary "amqps" "amqp" -}}
-{{- $_ := set $metadata "host" (printf "%s://%s:%v" $scheme $host ($endpoint.port | default ($endpoint.tls | ternary 5671 5672))) -}}
+{{- $scheme := empty $endpoint.tls | ternary "amqp" "amqps" -}}
+{{- $port := $endpoint.port | default (empty $endpoint.tls | ternary 5672 5671) -}}
+{{- $_ := set $metadata "host" (printf "%s://%s:%v" $scheme $host $port) -}}
 {{- end -}}
 {{- $_ := set $metadata "vhostName" ($endpoint.vhost | default "/") -}}
 {{- end -}}

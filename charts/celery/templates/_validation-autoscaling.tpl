@@ -69,7 +69,7 @@ autoscaling.mode: keda-triggers needs broker.region on SQS, which runtime: false
 {{- $key := printf "%s.autoscaling" .key }}
 {{- $missing := list }}
 {{- range $name := list "minReplicas" "maxReplicas" "queueWaitSeconds" }}
-{{- if kindIs "invalid" (get $.worker.autoscaling $name) }}{{ $missing = append $missing $name }}{{ end }}
+{{- if kindIs "invalid" (index $.worker.autoscaling $name) }}{{ $missing = append $missing $name }}{{ end }}
 {{- end }}
 {{- with .worker.autoscaling }}
 {{- if $missing }}
