@@ -53,7 +53,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         PLAIN | {"exporter": {"image": {"repository": "x", "tag": "1"}, "tasksFrom": "workers"}},
-        "exporter.tasksFrom: workers need celery_runtime in the image, and runtime is false. Remove",
+        "exporter.tasksFrom: workers need celery_runtime in the image, and runtime is false. ",
     ),
     (
         SQS | {"exporter": {"image": {"repository": "x", "tag": "1"}, "tasksFrom": "events"}},
