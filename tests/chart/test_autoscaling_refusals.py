@@ -84,6 +84,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "autoscaling.externalMetricsApi: is served by the exporter, and exporter.enabled is false.",
     ),
     (
+        PLAIN | by("queue-length"),
+        "autoscaling.externalMetricsApi: is served by an exporter that knows the worker pods, and",
+    ),
+    (
         REDIS | by("queue-length"),
         "autoscaling.mode: queue-length is a metric of RabbitMQ, and broker.kind is redis. Use",
     ),
@@ -172,7 +176,7 @@ def test_one_mistake_is_said_once(helm: "Helm", minimal: "Values") -> None:
     [
         pytest.param(io(minReplicas=0), id="bounds without a mode"),
         pytest.param(PLAIN | by("keda-triggers"), id="KEDA's triggers for plain workers"),
-        pytest.param(PLAIN | by("queue-length"), id="queue length for plain workers"),
+        pytest.param(PLAIN | by("queue-length", externalMetricsApi=False), id="plain, adapter"),
         pytest.param(PLAIN | NO_EXPORTER | by("cpu"), id="CPU without the exporter"),
         pytest.param(NO_EXPORTER | by("queue-length", externalMetricsApi=False), id="adapter"),
         pytest.param(SQS | io(minReplicas=0) | {"autoscaling": {"mode": "keda"}}, id="SQS"),

@@ -32,6 +32,8 @@ autoscaling.mode: {{ $mode }} is decided by the exporter, and exporter.enabled i
 {{- if eq $mode "queue-length" }}
 {{- if ne .Values.broker.kind "rabbitmq" }}
 autoscaling.mode: queue-length is a metric of RabbitMQ, and broker.kind is {{ .Values.broker.kind }}. Use keda, hpa or keda-triggers.
+{{- else if and .Values.autoscaling.externalMetricsApi (not .Values.runtime) }}
+autoscaling.externalMetricsApi: is served by an exporter that knows the worker pods, and runtime is false. Set it to false where another adapter serves the metric, or use keda-triggers or cpu.
 {{- else if and .Values.autoscaling.externalMetricsApi (not .Values.exporter.enabled) }}
 autoscaling.externalMetricsApi: is served by the exporter, and exporter.enabled is false. Set it to true, or externalMetricsApi to false where another adapter serves the metric.
 {{- end }}
