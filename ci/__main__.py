@@ -81,10 +81,13 @@ def _exec(options: argparse.Namespace) -> None:
         gotools.link(cluster.kubectl())
         found = cluster.up()
         keda.provide(found)
-        image = images.build_all(found.engine)
-        plain = images.build_plain(found.engine)
-        found.load(*images.dependencies(found.engine), str(image), str(plain))
-        env |= {"DEMO_IMAGE": str(image), "PLAIN_IMAGE": str(plain)}
+        built = {
+            "DEMO_IMAGE": str(images.build_all(found.engine)),
+            "EXPORTER_IMAGE": str(images.build_exporter(found.engine)),
+            "PLAIN_IMAGE": str(images.build_plain(found.engine)),
+        }
+        found.load(*images.dependencies(found.engine), *built.values())
+        env |= built
     sys.stdout.flush()
     os.execvpe(options.command[0], options.command, env)  # noqa: S606
 

@@ -26,10 +26,11 @@ TIMEOUT = "5m"
 
 @dataclass(frozen=True)
 class Target:
-    """Where to install: the environment that reaches the cluster, and the demonstration's image."""
+    """Where to install: the environment that reaches the cluster, and the images."""
 
     env: Mapping[str, str]
     image: Image
+    exporter: Image
     namespace: str = NAMESPACE
 
     def kubectl(self, *arguments: str | Path) -> list[str | Path]:
@@ -50,6 +51,8 @@ class Target:
             f"--values={ROOT / 'values' / 'dev.yaml'}",
             f"--set=image.repository={self.image.repository}",
             f"--set=image.tag={self.image.tag}",
+            f"--set=exporter.image.repository={self.exporter.repository}",
+            f"--set=exporter.image.tag={self.exporter.tag}",
             *(f"--set={value}" for value in values),
             "--wait",
             f"--timeout={TIMEOUT}",
@@ -77,18 +80,21 @@ def _local() -> Target:
     found = cluster.up()
     keda.provide(found)
     image = images.build_all(found.engine)
-    found.load(*images.dependencies(found.engine), str(image))
+    exporter = images.build_exporter(found.engine)
+    found.load(*images.dependencies(found.engine), str(image), str(exporter))
     cluster.link_tools()
-    return Target(found.env, image)
+    return Target(found.env, image, exporter)
 
 
 def _existing() -> Target:
-    """Use the cluster of KUBECONFIG; its nodes pull the image from IMAGE_REPOSITORY."""
+    """Use the cluster of KUBECONFIG; its nodes pull the images from IMAGE_REPOSITORY."""
     if not os.environ.get("KUBECONFIG"):
         raise Problem(f"{REPOSITORY_VARIABLE} goes with KUBECONFIG=FILE, the cluster to use")
     builder = engine.choose()
-    image = images.build_all(builder)
-    return Target(dict(os.environ), images.push(builder, image, os.environ[REPOSITORY_VARIABLE]))
+    repository = os.environ[REPOSITORY_VARIABLE]
+    image = images.push(builder, images.build_all(builder), repository)
+    exporter = images.push(builder, images.build_exporter(builder), repository)
+    return Target(dict(os.environ), image, exporter)
 
 
 def install(target: Target) -> None:

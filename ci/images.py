@@ -29,9 +29,14 @@ class Image:
 
 def build_all(engine: Engine) -> Image:
     """Build the runtime image and the demonstration's, which is returned."""
-    python = publicimages.provide(engine, publicimages.PYTHON)
-    runtime = _build(engine, "runtime", {"PYTHON_IMAGE": publicimages.PYTHON}, python)
+    runtime = _build_runtime(engine)
     return _build(engine, "demo", {"RUNTIME_IMAGE": str(runtime)}, str(runtime))
+
+
+def build_exporter(engine: Engine) -> Image:
+    """Build the exporter's image, which holds the runtime's package."""
+    runtime = _build_runtime(engine)
+    return _build(engine, "exporter", {"PYTHON_IMAGE": publicimages.PYTHON}, str(runtime))
 
 
 def build_plain(engine: Engine) -> Image:
@@ -58,6 +63,11 @@ def push(engine: Engine, image: Image, repository: str) -> Image:
         engine.run(work, "tag", str(image), str(pushed))
         engine.run(work, "push", str(pushed))
     return pushed
+
+
+def _build_runtime(engine: Engine) -> Image:
+    python = publicimages.provide(engine, publicimages.PYTHON)
+    return _build(engine, "runtime", {"PYTHON_IMAGE": publicimages.PYTHON}, python)
 
 
 def _build(engine: Engine, name: str, arguments: dict[str, str], base: str) -> Image:

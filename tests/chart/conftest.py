@@ -186,6 +186,7 @@ def minimal() -> Values:
 MINIMAL: Values = {
     "app": "shop.celery:app",
     "image": {"repository": "shop", "tag": "1.4.2"},
+    "exporter": {"image": {"repository": "celery-exporter", "tag": "0.1.0"}},
     "queues": {"default": {}, "email": {}, "thumbnails": {}},
     "workers": {
         "io": {"pool": "gevent", "concurrency": 100, "queues": ["default", "email"]},
@@ -198,6 +199,8 @@ MINIMAL: Values = {
 RESOURCES = {
     "v1": ("ConfigMap", "Pod", "Secret", "Service", "ServiceAccount"),
     "apps/v1": ("Deployment", "StatefulSet"),
+    "rbac.authorization.k8s.io/v1": ("Role", "RoleBinding"),
+    "keda.sh/v1alpha1": ("ScaledObject", "TriggerAuthentication"),
 }
 
 
@@ -245,14 +248,19 @@ class Cluster:
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            apps = {"groupVersion": "apps/v1", "version": "v1"}
-            group = {"name": "apps", "versions": [apps], "preferredVersion": apps}
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group]}
+            groups = [_group(version) for version in RESOURCES if "/" in version]
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
         version = path.removeprefix("/apis/").removeprefix("/api/")
         if version in RESOURCES:
             return _resources(version)
         folder, _, name = path.rpartition("/")
         return self.secrets.get(name) if folder.endswith("/secrets") else None
+
+
+def _group(version: str) -> Object:
+    name, _, number = version.partition("/")
+    only = {"groupVersion": version, "version": number}
+    return {"name": name, "versions": [only], "preferredVersion": only}
 
 
 def _resources(version: str) -> Object:

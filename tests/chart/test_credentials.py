@@ -158,8 +158,9 @@ def test_the_pods_can_have_a_cloud_identity_instead_of_a_key(
 ) -> None:
     role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/shop"}
     minimal["serviceAccount"] = {"annotations": role}
-    (account,) = helm.template(minimal).all("ServiceAccount")
-    assert account["metadata"]["annotations"] == role
+    accounts = helm.template(minimal).all("ServiceAccount")
+    assert [account["metadata"]["name"] for account in accounts] == ["jobs-exporter", "jobs-celery"]
+    assert all(account["metadata"]["annotations"] == role for account in accounts)
 
 
 @pytest.mark.parametrize(("broker", "results", "files"), EXISTING)

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 NO_RABBITMQ = {"rabbitmq": {"enabled": False}}
 NO_REDIS = {"redis": {"enabled": False}}
 REDIS = NO_RABBITMQ | {"broker": {"kind": "redis"}}
-SQS = NO_RABBITMQ | {"broker": {"kind": "sqs", "mode": "existing"}}
+SQS: dict[str, Any] = NO_RABBITMQ | {
+    "broker": {"kind": "sqs", "mode": "existing"},
+    "exporter": {"enabled": False},
+}
 OWN = {"mode": "existing", "existingSecret": "login"}
 NEEDS = "needs celery_runtime in the image, and runtime is false."
 
@@ -38,7 +41,7 @@ def test_worker_and_beat_load_the_app_itself(helm: "Helm", plain: "Values") -> N
 
 
 def test_nothing_is_left_of_what_only_the_package_reads(helm: "Helm", plain: "Values") -> None:
-    release = helm.template(plain)
+    release = helm.template(plain | {"exporter": {"enabled": False}})
     assert "celery-runtime" not in json.dumps(release.objects)
     assert "celery_runtime" not in json.dumps(release.objects)
     assert {o["metadata"]["name"] for o in release.all("ConfigMap")} == {

@@ -149,27 +149,37 @@ def test_probes_read_the_health_endpoint_patiently(helm: "Helm", minimal: "Value
         assert _patience(container["livenessProbe"]) >= 60
 
 
+EVERY_CELERY_POD = {"jobs-worker-io", "jobs-worker-cpu", "jobs-beat", "jobs-exporter"}
 CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "nothing": ({}, set()),
-    "one group's concurrency": ({"workers": {"io": {"concurrency": 7}}}, {"jobs-worker-io"}),
+    "one group's concurrency": (
+        {"workers": {"io": {"concurrency": 7}}},
+        {"jobs-worker-io", "jobs-exporter"},
+    ),
     "one group's environment": ({"workers": {"cpu": {"env": {"A": "b"}}}}, {"jobs-worker-cpu"}),
-    "a group that is new": ({"workers": {"more": {"queues": ["email"]}}}, {"jobs-worker-more"}),
-    # On RabbitMQ nothing else follows from the longest task of all groups.
-    "the longest task": ({"workers": {"cpu": {"maxTaskSeconds": 900}}}, {"jobs-worker-cpu"}),
+    "a group that is new": (
+        {"workers": {"more": {"queues": ["email"]}}},
+        {"jobs-worker-more", "jobs-exporter"},
+    ),
+    # On RabbitMQ no other worker depends on the longest task of all groups.
+    "the longest task": (
+        {"workers": {"cpu": {"maxTaskSeconds": 900}}},
+        {"jobs-worker-cpu", "jobs-exporter"},
+    ),
     "one group's replicas": ({"workers": {"cpu": {"replicas": 9}}}, set()),
     "beat's resources": ({"beat": {"resources": {"limits": {"memory": "1Gi"}}}}, {"jobs-beat"}),
     "the schedule": ({"beat": {"schedule": {"x": {"task": "t", "every": 5}}}}, {"jobs-beat"}),
     "a queue": (
         {"queues": {"default": {"deliveryLimit": 3}}},
-        {"jobs-worker-io", "jobs-worker-cpu", "jobs-beat"},
+        EVERY_CELERY_POD,
     ),
     "a setting": (
         {"config": {"result_expires": 60}},
-        {"jobs-worker-io", "jobs-worker-cpu", "jobs-beat"},
+        EVERY_CELERY_POD,
     ),
     "RabbitMQ's Secret": (
         {"rabbitmq": {"auth": {"existingSecret": "other"}}},
-        {"jobs-worker-io", "jobs-worker-cpu", "jobs-beat", "jobs-rabbitmq"},
+        EVERY_CELERY_POD | {"jobs-rabbitmq"},
     ),
     "RabbitMQ's timeout": ({"rabbitmq": {"consumerTimeoutSeconds": 3600}}, {"jobs-rabbitmq"}),
     "Redis's memory": ({"redis": {"resources": {"limits": {"memory": "1Gi"}}}}, {"jobs-redis"}),
@@ -202,8 +212,9 @@ def test_a_longer_full_name_is_used_everywhere(helm: "Helm", minimal: "Values") 
     assert {w.name for w in release.celery} == {
         *("shop-jobs-worker-cpu", "shop-jobs-worker-io", "shop-jobs-beat")
     }
+    pods = [*release.celery, release.workloads["shop-jobs-exporter"]]
     accounts = {o["metadata"]["name"] for o in release.all("ServiceAccount")}
-    assert accounts == {w.spec["serviceAccountName"] for w in release.celery}
+    assert accounts == {w.spec["serviceAccountName"] for w in pods}
     settings = release.one("ConfigMap", "shop-jobs-settings")
     for worker in release.celery:
         assert _settings_source(worker) == settings["metadata"]["name"]

@@ -17,7 +17,10 @@ PROGRESS = {"event": "progress", "done": 1, "expected": 2, "retried": 0}
 def target(monkeypatch: pytest.MonkeyPatch) -> Target:
     monkeypatch.setattr(cluster, "kubectl", lambda: Path("kubectl"))
     monkeypatch.setattr(cluster, "helm", lambda: Path("helm"))
-    return Target({}, Image("registry.example/team/celery-demo", "0.1.0-abc"))
+    team = "registry.example/team"
+    return Target(
+        {}, Image(f"{team}/celery-demo", "0.1.0-abc"), Image(f"{team}/celery-exporter", "0.1.0-def")
+    )
 
 
 def test_an_image_repository_without_a_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,10 +30,12 @@ def test_an_image_repository_without_a_cluster_is_refused(monkeypatch: pytest.Mo
         demo.main()
 
 
-def test_the_release_runs_the_image_that_was_built(target: Target) -> None:
+def test_the_release_runs_the_images_that_were_built(target: Target) -> None:
     command = target.upgrade("logLevel=debug")
     assert "--set=image.repository=registry.example/team/celery-demo" in command
     assert "--set=image.tag=0.1.0-abc" in command
+    assert "--set=exporter.image.repository=registry.example/team/celery-exporter" in command
+    assert "--set=exporter.image.tag=0.1.0-def" in command
     assert "--set=logLevel=debug" in command
 
 

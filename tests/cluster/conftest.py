@@ -18,8 +18,10 @@ INSTALLED = pytest.StashKey[Shop]()
 @pytest.fixture(scope="session")
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """Install the shop and the chart into a namespace of their own; removed at the end."""
-    repository, tag = os.environ["DEMO_IMAGE"].rsplit(":", 1)
-    target = Target(dict(os.environ), Image(repository, tag), namespace="celery-test")
+    image, exporter = (
+        Image(*os.environ[name].rsplit(":", 1)) for name in ("DEMO_IMAGE", "EXPORTER_IMAGE")
+    )
+    target = Target(dict(os.environ), image, exporter, namespace="celery-test")
     installed = Shop(target)
     request.config.stash[INSTALLED] = installed
     installed.remove()

@@ -41,8 +41,12 @@ print(*[app.AsyncResult(task).get(timeout=90) for task in sys.argv[1:]])
 def plain(shop: Shop) -> Iterator[Shop]:
     """Celery alone, on an embedded Redis."""
     repository, tag = os.environ["PLAIN_IMAGE"].rsplit(":", 1)
-    image = {"image": {"repository": repository, "tag": tag}}
-    options = [f"--set-json={key}={json.dumps(value)}" for key, value in (VALUES | image).items()]
+    exporter = shop.target.exporter
+    values = VALUES | {
+        "image": {"repository": repository, "tag": tag},
+        "exporter.image": {"repository": exporter.repository, "tag": exporter.tag},
+    }
+    options = [f"--set-json={key}={json.dumps(value)}" for key, value in values.items()]
     with shop.release(NAME, *options):
         yield shop
 

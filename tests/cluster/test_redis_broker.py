@@ -19,9 +19,10 @@ print(app.send_task("celery.accumulate", ("paid", "sent"), queue="email").get(ti
 def onredis(shop: Shop) -> Iterator[Shop]:
     """The demonstration without RabbitMQ; one group is enough, and no beat."""
     values = [f"--values={ROOT / 'values' / name}.yaml" for name in ("dev", "redis")]
-    image = shop.target.image
+    image, exporter = shop.target.image, shop.target.exporter
     options = {
         "image": {"repository": image.repository, "tag": image.tag},
+        "exporter.image": {"repository": exporter.repository, "tag": exporter.tag},
         "workers.cpu": None,
         "workers.io.queues": ["default", "email", "high_priority", "thumbnails"],
         "beat": {"enabled": False, "schedule": {"reconcile": None}},

@@ -5,8 +5,9 @@ answers JSON, for `fromJson`.
 
 {{/*
 The worker groups by name: workerDefaults, overwritten by what the group states, plus what follows
-from both: name, timeLimit, softTimeLimit (prefork), terminationGracePeriodSeconds. A group set to
-null is left out. Unchecked: celery.workers is the one to use.
+from both: name, timeLimit, softTimeLimit (prefork), terminationGracePeriodSeconds, scaled (by
+something else than its replicas), leastReplicas. A group set to null is left out. Unchecked:
+celery.workers is the one to use.
 */}}
 {{- define "celery.mergedWorkers" -}}
 {{- $workers := dict -}}
@@ -25,6 +26,10 @@ null is left out. Unchecked: celery.workers is the one to use.
 {{- if kindIs "invalid" $worker.terminationGracePeriodSeconds -}}
 {{- $_ := set $worker "terminationGracePeriodSeconds" (add $seconds 30) -}}
 {{- end -}}
+{{- /* A null that merging would not see: not scaled, whatever workerDefaults says. */ -}}
+{{- if and (hasKey $stated "autoscaling") (kindIs "invalid" $stated.autoscaling) }}{{ $_ := unset $worker "autoscaling" }}{{ end -}}
+{{- $_ := set $worker "scaled" (and (ne $.Values.autoscaling.mode "none") (not (empty $worker.autoscaling))) -}}
+{{- $_ := set $worker "leastReplicas" ($worker.scaled | ternary (dig "autoscaling" "minReplicas" 0 $worker) $worker.replicas) -}}
 {{- $_ := set $workers $group $worker -}}
 {{- end -}}
 {{- end -}}
@@ -102,6 +107,17 @@ them for a kind does not belong to it.
 {{- $longest -}}
 {{- end -}}
 
+{{/* The user's settings, under those without which an exporter that counts events would see none. */}}
+{{- define "celery.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- if and .Values.exporter.enabled (eq (include "celery.tasksFrom" .) "events") -}}
+{{- range $name := list "worker_send_task_events" "task_send_sent_event" -}}
+{{- if not (hasKey $config $name) }}{{ $_ := set $config $name true }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $config | toJson -}}
+{{- end -}}
+
 {{/* What celery_runtime reads as settings.json. Its defaults live there: nothing is added here. */}}
 {{- define "celery.settings" -}}
 {{- include "celery.validate" . -}}
@@ -120,6 +136,6 @@ them for a kind does not belong to it.
 {{- if eq .Values.beat.store "redis" }}{{ $_ := set $beat "keyPrefix" (printf "redbeat:%s/%s:" .Release.Namespace (include "celery.fullname" .)) }}{{ end -}}
 {{- with $beat }}{{ $_ := set $settings "beat" . }}{{ end -}}
 {{- end -}}
-{{- with .Values.config }}{{ $_ := set $settings "config" . }}{{ end -}}
+{{- with include "celery.config" . | fromJson }}{{ $_ := set $settings "config" . }}{{ end -}}
 {{- $settings | toPrettyJson -}}
 {{- end -}}

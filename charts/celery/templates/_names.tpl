@@ -3,6 +3,9 @@
 {{- .Values.fullnameOverride | default .Release.Name -}}
 {{- end -}}
 
+{{/* The label that tells worker groups apart. */}}
+{{- define "celery.groupLabel" -}}celery-worker-group{{- end -}}
+
 {{/*
 The labels that select the pods of one component. Takes a dict: root, component, and group for a
 worker group. They never overlap between workloads and carry nothing that a release changes.
@@ -12,7 +15,7 @@ app.kubernetes.io/name: celery
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- with .group }}
-celery-worker-group: {{ . | quote }}
+{{ include "celery.groupLabel" $ }}: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -24,8 +27,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
+{{/* An image's name. Takes repository, tag and digest. */}}
 {{- define "celery.image" -}}
-{{- with .Values.image -}}
 {{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag }}{{ end -}}
-{{- end -}}
 {{- end -}}

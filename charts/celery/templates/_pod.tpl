@@ -1,19 +1,21 @@
 {{/*
 The parts of a pod that all Celery processes share. Each takes a dict: root, component, group (for
-workers), claim (for beat on a volume), and process: the worker or beat whose resources, env and
-placement apply.
+workers), claim (for beat on a volume), and process: the worker, beat or exporter whose resources, env
+and placement apply. The exporter has an account, a token and volumes of its own.
 */}}
 
 {{- define "celery.podSpec" -}}
-serviceAccountName: {{ include "celery.fullname" .root }}-celery
-automountServiceAccountToken: false
+serviceAccountName: {{ include "celery.fullname" .root }}-{{ .account | default "celery" }}
+automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
 volumes:
-  {{- if .root.Values.runtime }}
+  {{- if .volumes }}
+  {{- .volumes | nindent 2 }}
+  {{- else if .root.Values.runtime }}
   - {{ include "celery.runtimeVolume" .root | nindent 4 | trim }}
   {{- end }}
   - name: tmp
@@ -31,7 +33,7 @@ volumes:
 
 {{/* A container without its name, command and probes. */}}
 {{- define "celery.container" -}}
-image: {{ include "celery.image" .root }}
+image: {{ include "celery.image" .root.Values.image }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 env:
   {{- if .root.Values.runtime }}
@@ -54,11 +56,7 @@ env:
 {{- with .root.Values.envFrom }}
 envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
-securityContext: {{- toYaml .root.Values.securityContext | nindent 2 }}
-terminationMessagePolicy: FallbackToLogsOnError
-{{- with .process.resources }}
-resources: {{- toYaml . | nindent 2 }}
-{{- end }}
+{{ include "celery.confinement" . }}
 volumeMounts:
   {{- if .root.Values.runtime }}
   - {name: celery-runtime, mountPath: /etc/celery-runtime, readOnly: true}
@@ -68,6 +66,18 @@ volumeMounts:
   - {name: schedule, mountPath: /var/lib/celery-beat}
 {{- end }}
 {{- end -}}
+
+{{/* What a container may do, and how much it may take. */}}
+{{- define "celery.confinement" -}}
+securityContext: {{- toYaml .root.Values.securityContext | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- with .process.resources }}
+resources: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Where celery_runtime answers: the probes, and what the exporter asks. */}}
+{{- define "celery.healthPort" -}}8080{{- end -}}
 
 {{/*
 The probes ask celery_runtime's own endpoint: no broker message, no new interpreter. A start has two
@@ -79,7 +89,7 @@ Takes the dict of celery.podSpec.
 {{- include "celery.plainProbes" . -}}
 {{- else -}}
 ports:
-  - {name: health, containerPort: 8080}
+  - {name: health, containerPort: {{ include "celery.healthPort" . }}}
 startupProbe:
   httpGet: {path: /live, port: health}
   periodSeconds: 2

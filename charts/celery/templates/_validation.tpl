@@ -5,7 +5,7 @@ once; helpers that make objects call it first, so nothing is rendered from value
 */}}
 {{- define "celery.validate" -}}
 {{- $lines := list -}}
-{{- range $part := list "image" "queues" "workers" "beat" "broker" "results" "config" "plain" -}}
+{{- range $part := list "image" "queues" "workers" "beat" "broker" "results" "config" "exporter" "autoscaling" "plain" -}}
 {{- $lines = concat $lines (include (printf "celery.problems.%s" $part) $ | splitList "\n") -}}
 {{- end -}}
 {{- range $subchart := list "rabbitmq" "redis" -}}
@@ -27,21 +27,10 @@ app: missing. Name the Celery app to load, e.g. app: shop.celery:app
 {{- else if not (regexMatch "^[A-Za-z_][A-Za-z0-9_.]*(:[A-Za-z_][A-Za-z0-9_.]*)?$" .Values.app) }}
 app: "{{ .Values.app }}" is not a module with an app. Write it as module:attribute, e.g. shop.celery:app
 {{- end }}
-{{- with .Values.image }}
-{{- if not .repository }}
+{{- if not .Values.image.repository }}
 image.repository: missing. Name the image that holds the app, e.g. registry.example/shop
-{{- else if or (contains "@" .repository) (contains ":" (last (splitList "/" .repository))) }}
-image.repository: "{{ .repository }}" has a tag or digest in it. Put that into image.tag or image.digest.
 {{- end }}
-{{- if not (kindIs "string" .tag) }}
-image.tag: {{ .tag | toJson }} was read as a number. Quote it, or give it by --set-string.
-{{- else if not (or .tag .digest) }}
-image.tag: missing. Set a tag or image.digest; an image that can change under one name cannot be rolled back.
-{{- end }}
-{{- if and .digest (not (regexMatch "^sha256:[0-9a-f]{64}$" .digest)) }}
-image.digest: "{{ .digest }}" is not a digest. Write it as sha256: and 64 hexadecimal digits.
-{{- end }}
-{{- end }}
+{{- include "celery.problems.imageName" (list "image" .Values.image) }}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $name) }}
 fullnameOverride: "{{ $name }}" cannot begin an object's name. Use lower-case letters, digits and "-".
 {{- else if gt (len $name) 46 }}
@@ -49,6 +38,24 @@ fullnameOverride: "{{ $name }}" has {{ len $name }} characters, 46 is the most t
 {{- end }}
 {{- range $name, $value := .Values.env }}
 {{- include "celery.problems.envName" (list "env" $name) }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes a list: the key, and the image. */}}
+{{- define "celery.problems.imageName" -}}
+{{- $key := first . }}
+{{- with last . }}
+{{- if or (contains "@" .repository) (contains ":" (last (splitList "/" .repository))) }}
+{{ $key }}.repository: "{{ .repository }}" has a tag or digest in it. Put that into {{ $key }}.tag or {{ $key }}.digest.
+{{- end }}
+{{- if not (kindIs "string" .tag) }}
+{{ $key }}.tag: {{ .tag | toJson }} was read as a number. Quote it, or give it by --set-string.
+{{- else if not (or .tag .digest) }}
+{{ $key }}.tag: missing. Set a tag or {{ $key }}.digest; an image that can change under one name cannot be rolled back.
+{{- end }}
+{{- if and .digest (not (regexMatch "^sha256:[0-9a-f]{64}$" .digest)) }}
+{{ $key }}.digest: "{{ .digest }}" is not a digest. Write it as sha256: and 64 hexadecimal digits.
+{{- end }}
 {{- end }}
 {{- end -}}
 
