@@ -9,11 +9,6 @@ from typing import Any
 
 from celery_exporter.state import rows, workers
 from celery_exporter.state.generations import Generations
-from celery_exporter.state.histogram import (
-    RUNTIME_BOUNDS_SECONDS,
-    WAIT_BOUNDS_SECONDS,
-    Histogram,
-)
 from celery_exporter.state.queues import SAMPLE_SECONDS, QueueCounts
 from celery_exporter.state.rows import (
     FAILED,
@@ -28,6 +23,11 @@ from celery_exporter.state.rows import (
 from celery_exporter.state.tasks import Ended, Held, Sent
 from celery_exporter.state.vocabulary import OTHER, ForeignError, Vocabulary
 from celery_exporter.state.workers import Worker
+from celery_runtime.health.histogram import (
+    RUNTIME_BOUNDS_SECONDS,
+    WAIT_BOUNDS_SECONDS,
+    Histogram,
+)
 
 Event = dict[str, Any]
 
