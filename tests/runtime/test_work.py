@@ -36,7 +36,7 @@ def page(service: Service, after: object = "") -> Page:
 
 def row(service: Service, name: str, queue: str = "default") -> Page:
     rows = {(each["name"], each["queue"]): each for each in page(service)["tasks"]}
-    return rows.get((name, queue), {})
+    return dict(rows.get((name, queue), {}))
 
 
 def wait_for(service: Service, name: str, queue: str = "default", **counts: object) -> Page:
