@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from celery.worker import state
 
 from celery_runtime.health.probes import Process
-from celery_runtime.worker.counting import queue_of, tally
+from celery_runtime.health.tally import Tally
+from celery_runtime.worker import counting
 
 if TYPE_CHECKING:
     from celery.worker import WorkController
@@ -19,9 +20,12 @@ PATH = "/work"
 class WorkPage:
     """Answers from memory; `after` asks for the tasks that have ended since that number."""
 
-    def __init__(self, worker: "WorkController", process: Process) -> None:
+    def __init__(
+        self, worker: "WorkController", process: Process, *, tally: Tally = counting.tally
+    ) -> None:
         self._worker = worker
         self._process = process
+        self._tally = tally
 
     def __call__(self, question: Mapping[str, str]) -> str:
         """The page, as JSON."""
@@ -36,7 +40,7 @@ class WorkPage:
             "draining": self._process.draining(),
             "queues": list(worker.app.amqp.queues.consume_from),
             "running": self._running(),
-            **tally.as_dict(after=int(after) if after.isdecimal() else 0),
+            **self._tally.as_dict(after=int(after) if after.isdecimal() else 0),
         }
 
     def _running(self) -> list[tuple[str, str, float]]:
@@ -46,7 +50,7 @@ class WorkPage:
         return [
             (
                 request.name,
-                queue_of(self._worker.app, request.delivery_info),
+                counting.queue_of(self._worker.app, request.delivery_info),
                 max(0.0, round(now - request.time_start, 3)),
             )
             for request in requests
