@@ -13,8 +13,8 @@ from celery_exporter.labels import labels
 from celery_exporter.readings import Reading
 from celery_exporter.state import rows
 from celery_exporter.state.counting import State
-from celery_exporter.state.histogram import Histogram
 from celery_exporter.state.rows import NOWHERE, Row
+from celery_runtime.health.histogram import Histogram
 
 _HELP_OF_TASKS = {
     rows.SENT: "Sent when a task message is published.",

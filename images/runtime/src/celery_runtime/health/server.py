@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qsl
 
 from celery import signals
 
@@ -24,6 +25,7 @@ CLIENT_TIMEOUT_SECONDS = 5
 ACCEPT_RETRY_SECONDS = 0.1
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+JSON = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +39,24 @@ class Response:
 
 #: What is made when it is asked for; a str is plain text, as Prometheus reads it.
 Page = Callable[[], str | Response]
+#: JSON that is made when it is asked for, by what stands behind the question mark.
+Document = Callable[[Mapping[str, str]], str]
 
 
 class Server:
     """Answers GET /live, GET /ready and its pages in a daemon thread (under gevent: a greenlet)."""
 
     def __init__(
-        self, probes: Probes, *, port: int, pages: Mapping[str, Page] = MappingProxyType({})
+        self,
+        probes: Probes,
+        *,
+        port: int,
+        pages: Mapping[str, Page] = MappingProxyType({}),
+        documents: Mapping[str, Document] = MappingProxyType({}),
     ) -> None:
         self._probes = probes
         self._pages = pages
+        self._documents = documents
         self._pid = os.getpid()
         self._socket = _listen(port)
 
@@ -75,7 +85,7 @@ class Server:
 
     def _answer(self, connection: socket.socket, address: object) -> None:
         with suppress(OSError), connection:
-            _Request(connection, address, self._probes, self._pages)
+            _Request(connection, address, self._probes, self._pages, self._documents)
 
     def _close_in_child(self, **_: object) -> None:
         if os.getpid() != self._pid:
@@ -93,8 +103,10 @@ class _Request(BaseHTTPRequestHandler):
         address: object,
         probes: Probes,
         pages: Mapping[str, Page],
+        documents: Mapping[str, Document],
     ) -> None:
         self._pages = pages
+        self._documents = documents
         self._asked = {"/live": probes.live, "/ready": probes.ready}
         super().__init__(connection, address, None)  # type: ignore[arg-type]  # no server behind it
 
@@ -102,6 +114,11 @@ class _Request(BaseHTTPRequestHandler):
         if page := self._pages.get(self.path):
             made = page()
             self._write(200, Response(kind=TEXT, body=made) if isinstance(made, str) else made)
+            return
+        path, _, question = self.path.partition("?")
+        if document := self._documents.get(path):
+            text = document(dict(parse_qsl(question)))
+            self._write(200, Response(kind=JSON, body=f"{text}\n"))
             return
         ask = self._asked.get(self.path)
         if ask is None:
@@ -114,7 +131,7 @@ class _Request(BaseHTTPRequestHandler):
         """A line for each probe would drown the rest."""
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
-        self._write(status, Response(kind="application/json", body=json.dumps(answer) + "\n"))
+        self._write(status, Response(kind=JSON, body=json.dumps(answer) + "\n"))
 
     def _write(self, status: int, response: Response) -> None:
         body = response.body.encode()
@@ -127,7 +144,12 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def serve(probes: Probes, *, pages: Mapping[str, Page] = MappingProxyType({})) -> Server:
+def serve(
+    probes: Probes,
+    *,
+    pages: Mapping[str, Page] = MappingProxyType({}),
+    documents: Mapping[str, Document] = MappingProxyType({}),
+) -> Server:
     """Answer probes and pages from now on, on the port that the environment names.
 
     Raises:
@@ -135,7 +157,7 @@ def serve(probes: Probes, *, pages: Mapping[str, Page] = MappingProxyType({})) -
 
     """
     port = int(os.environ.get(PORT_VARIABLE) or DEFAULT_PORT)
-    server = Server(probes, port=port, pages=pages)
+    server = Server(probes, port=port, pages=pages, documents=documents)
     server.start()
     return server
 
