@@ -268,8 +268,7 @@ def test_another_rabbitmq_is_asked_by_amqp_from_kedas_namespace(
         | where
     )
     references = _references(release.one("TriggerAuthentication", "jobs-broker"))
-    assert references.keys() >= ({"username", "password"} if where else {"host"})
-    assert ("ca" in references) is bool(broker.get("tls"))
+    assert references.keys() == ({"username", "password"} if where else {"host"})
 
 
 def test_redis_is_asked_for_the_list_of_each_priority(helm: "Helm", scaled: "Values") -> None:

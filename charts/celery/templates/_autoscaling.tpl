@@ -155,15 +155,17 @@ another one only AMQP is known, which counts what waits.
 {{- end -}}
 {{- end -}}
 {{- else -}}
-{{- $sqs := eq .Values.broker.kind "sqs" -}}
-{{- $parameters := $sqs | ternary (dict "username" "awsAccessKeyID" "password" "awsSecretAccessKey")
-  (dict "username" "username" "password" "password" "url" "host" "ca.crt" "ca" "sentinel-password" "sentinelPassword") -}}
+{{- /* What KEDA takes of a broker's Secret. Of RabbitMQ's authority it cannot be told this way. */ -}}
+{{- $parameters := get (dict
+  "rabbitmq" (dict "username" "username" "password" "password" "url" "host")
+  "redis" (dict "username" "username" "password" "password" "ca.crt" "ca" "sentinel-password" "sentinelPassword")
+  "sqs" (dict "username" "awsAccessKeyID" "password" "awsSecretAccessKey")) .Values.broker.kind -}}
 {{- range $secret := include "celery.brokerCredentials" . | fromJsonArray -}}
 {{- range $key := $secret.keys -}}
-{{- $references = append $references (dict "parameter" (get $parameters $key) "name" $secret.name "key" $key) -}}
+{{- with get $parameters $key }}{{ $references = append $references (dict "parameter" . "name" $secret.name "key" $key) }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- if and $sqs (not $references) }}{{ $_ := set $spec "podIdentity" (dict "provider" "aws") }}{{ end -}}
+{{- if and (eq .Values.broker.kind "sqs") (not $references) }}{{ $_ := set $spec "podIdentity" (dict "provider" "aws") }}{{ end -}}
 {{- end -}}
 {{- with $references }}{{ $_ := set $spec "secretTargetRef" . }}{{ end -}}
 {{- $spec | toJson -}}
