@@ -9,6 +9,7 @@ from collections.abc import Callable
 from celery import Celery
 
 from celery_exporter import broker, options, roster
+from celery_exporter.autoscaling import Autoscaling
 from celery_exporter.events.pump import Source
 from celery_exporter.events.rabbitmq import RabbitEvents
 from celery_exporter.events.redis import RedisEvents
@@ -35,11 +36,19 @@ logger = logging.getLogger("celery_exporter")
 class Exporter:
     """The threads of one process."""
 
-    def __init__(self, app: Celery, chosen: Options, *, max_task_seconds: int | None) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        chosen: Options,
+        *,
+        max_task_seconds: int | None,
+        scaling: Autoscaling | None = None,
+    ) -> None:
         self._app = app
         self._kind = broker.kind_of(app)
         self._stopping = threading.Event()
-        source = SOURCES.get(self._kind)
+        self._scaling = scaling
+        source = None if _workers_tell(chosen, scaling) else SOURCES.get(self._kind)
         self.monitor = Monitor(
             State(
                 default_queue=app.conf.task_default_queue,
@@ -49,8 +58,9 @@ class Exporter:
             broker.broker_of(app, self._kind, management_url=chosen.management_url),
             dead_letters=queues_with_dead_letters(app.conf.task_queues),
             source=source(app) if source else None,
+            board=scaling.board if scaling else None,
         )
-        self._server = _server(self.monitor, chosen.port)
+        self._server = _server(self.monitor, chosen.port, self._page)
 
     @property
     def port(self) -> int:
@@ -60,7 +70,9 @@ class Exporter:
     def start(self) -> None:
         """Answer, and begin to watch."""
         self._server.start()
-        self._repeat(self.monitor.read_broker, broker.INTERVAL_SECONDS[self._kind])
+        self._repeat(self._read_broker, self._broker_seconds())
+        if self._scaling is not None:
+            self._scaling.start(self._repeat)
         if self.monitor.pump is not None:
             threading.Thread(target=self.monitor.pump.run, name="events", daemon=True).start()
             self._repeat(self._ask_workers, roster.INTERVAL_SECONDS)
@@ -71,10 +83,23 @@ class Exporter:
         self._stopping.set()
         if self.monitor.pump is not None:
             self.monitor.pump.stop()
+        if self._scaling is not None:
+            self._scaling.stop()
 
     def wait(self) -> None:
         """Return after `stop`."""
         self._stopping.wait()
+
+    def _page(self) -> str:
+        page = self.monitor.page()
+        return page if self._scaling is None else page + self._scaling.page()
+
+    def _read_broker(self) -> None:
+        self.monitor.read_broker(all_every_seconds=broker.INTERVAL_SECONDS[self._kind])
+
+    def _broker_seconds(self) -> float:
+        seconds = broker.INTERVAL_SECONDS if self._scaling is None else broker.SCALING_SECONDS
+        return seconds[self._kind]
 
     def _ask_workers(self) -> None:
         self.monitor.ask_workers(lambda: roster.ask(self._app))
@@ -120,9 +145,14 @@ def main() -> None:
     exporter.wait()
 
 
-def _server(monitor: Monitor, port: int) -> Server:
+def _workers_tell(chosen: Options, scaling: Autoscaling | None) -> bool:
+    """Whether what becomes of tasks is learnt from the workers: from events it came twice."""
+    return scaling is not None and chosen.tasks_from == options.WORKERS
+
+
+def _server(monitor: Monitor, port: int, page: Callable[[], str]) -> Server:
     try:
-        return Server(monitor, port=port, pages={"/metrics": monitor.page})
+        return Server(monitor, port=port, pages={"/metrics": page})
     except PortTakenError as error:
         raise PortTakenError(
             f"Port {port} cannot be listened on. Free it, or set {options.PORT_VARIABLE}."

@@ -1,7 +1,7 @@
 """The worker groups of the release."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,3 +24,11 @@ class Group:
     max_task_seconds: float
     #: None where the group is watched and not scaled.
     autoscaling: Autoscaling | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """The worker groups of a release; none where nothing is mounted."""
+
+    namespace: str = ""
+    by_name: Mapping[str, Group] = field(default_factory=dict)

@@ -47,15 +47,58 @@ class Running:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A task that has run to whatever end."""
+
+    name: str
+    queue: str
+    runtime_seconds: float
+    #: From its sending to its start; None where that is not known, or was meant to be.
+    wait_seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Durations:
+    """How many durations fell below each bound of their histogram, and their sum."""
+
+    counts: Sequence[int]
+    sum_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What became of tasks of one name from one queue."""
+
+    name: str
+    queue: str
+    #: By what became of them, in the words of Celery's events.
+    counts: Mapping[str, int]
+    #: Each task once.
+    ended: int
+    #: By the class of the exception.
+    failures: Mapping[str, int]
+    runtimes: Durations
+    waits: Durations
+
+
+@dataclass(frozen=True, kw_only=True)
 class Work:
     """What a worker says of itself, by its own endpoint."""
 
+    #: Its name, as Celery has it.
+    worker: str = ""
+    #: Another after each start: then all that it counts begins anew.
+    start: str = ""
     slots: int
     #: It was told to stop, and takes nothing new.
     draining: bool
+    queues: Sequence[str] = ()
     running: Sequence[Running]
     #: Messages that it has taken from each queue since it started.
     fetched: Mapping[str, int]
+    #: The latest that have ended since it was asked before, and all that was counted since then.
+    ended: Sequence[Ended] = ()
+    counted: Sequence[Counted] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,11 +77,6 @@ class Board:
         stale = self._clock() - view.at > STALE_SECONDS
         return View(at=view.at) if stale else view
 
-    @property
-    def fleet_up(self) -> bool | None:
-        """Whether Kubernetes answers; None before it was asked."""
-        return None if self._problems.get("fleet") is None else not self._problems["fleet"]
-
     def plan(self, group: str) -> Plan | None:
         """What a group needs; None where that is not known."""
         return self.view.plans.get(group)
@@ -93,11 +88,6 @@ class Board:
     def listen(self, listener: Callable[[], None]) -> None:
         """Call this after each plan, in the planning thread: it may not wait."""
         self._listeners.append(listener)
-
-    def ended(self, group: str, seconds: float) -> None:
-        """Note how long a task ran on a pod of a group."""
-        with self._lock:
-            self._planner.ended(group, seconds)
 
     def take_broker(self, reading: Reading, oldest_seconds: Mapping[str, float]) -> None:
         """Note what the broker says, and plan."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from celery_exporter import policy
 from celery_exporter.groups import Group
 from celery_exporter.policy import Arrivals, Decision, Observation, ServiceTimes, decide
-from celery_exporter.readings import Pod, Reading
+from celery_exporter.readings import Pod, Reading, Work
 from celery_exporter.scaling import observing
 from celery_exporter.scaling.heads import HeadAge
 from celery_exporter.scaling.inflow import OUTAGE_SECONDS, Counts, Fetched, Inflows
@@ -65,6 +65,11 @@ class _Flow:
         self.service = ServiceTimes()
         self._carried = 0.0
 
+    def ended(self, work: Work) -> None:
+        """Remember how long the tasks ran that have ended."""
+        for task in work.ended:
+            self.service.add(task.runtime_seconds)
+
     def add(self, count: float) -> None:
         """Remember the arrivals of five seconds; the rest of a share goes to the next."""
         whole, self._carried = divmod(count + self._carried, 1)
@@ -93,15 +98,13 @@ class Planner:
         """The queues of all groups."""
         return list(self._heads)
 
-    def ended(self, group: str, seconds: float) -> None:
-        """Note how long a task ran on a pod of a group."""
-        if flow := self._flows.get(group):
-            flow.service.add(seconds)
-
     def take_fleet(self, pods: Sequence[Pod], now: float) -> None:
         """Note what Kubernetes and the workers say."""
         self._fetched.add(pods, now)
         self._roll.take(pods, now)
+        for pod in pods:
+            if pod.work is not None and pod.group in self._flows:
+                self._flows[pod.group].ended(pod.work)
 
     def take_broker(
         self, reading: Reading, now: float, *, oldest_seconds: Mapping[str, float]
