@@ -16,7 +16,7 @@ from celery_exporter.scaler.messages import (
     IsActiveResponse,
     ScaledObjectRef,
 )
-from tests.exporter.scaling.worlds import World
+from tests.exporter.worlds import World
 
 ANSWER_SECONDS = 20
 

@@ -8,7 +8,7 @@ import pytest
 from celery_exporter.scaler import Scaler
 from celery_runtime.errors import PortTakenError
 from tests.exporter.scaler.conftest import Keda, StartScaler
-from tests.exporter.scaling.worlds import World, group, pod, work
+from tests.exporter.worlds import World, group, pod, work
 from tests.runtime.conftest import wait_until
 
 STREAMS = 50

@@ -102,6 +102,8 @@ class Board:
             pods = fleet.read()
         except Exception as error:  # Kubernetes' client has many, and none may end the watch
             self._note("fleet", f"Kubernetes cannot be asked for the workers' pods: {error!r}")
+            with self._lock:
+                self._planner.miss_fleet()
         else:
             self._note("fleet", "")
             with self._lock:

@@ -106,6 +106,10 @@ class Planner:
             if pod.work is not None and pod.group in self._flows:
                 self._flows[pod.group].ended(pod.work)
 
+    def miss_fleet(self) -> None:
+        """Note that Kubernetes does not answer."""
+        self._roll.miss()
+
     def take_broker(
         self, reading: Reading, now: float, *, oldest_seconds: Mapping[str, float]
     ) -> None:

@@ -11,6 +11,9 @@ from celery_exporter.scaling.inflow import OUTAGE_SECONDS
 #: Until a pod of the group was seen to start: with its image on the node.
 UNKNOWN_START_SECONDS = 10.0
 STARTS = 20
+#: Shorter than the chart's cooldown to zero, so that nobody is sent to sleep by what is not true
+#: any more; longer than one answer that was missed.
+SILENT_SECONDS = 4.0
 
 _NOTHING = Work(slots=0, draining=False, running=(), fetched={})
 
@@ -29,6 +32,7 @@ class Roll:
         self._started: set[str] = set()
         self._starts: dict[str, deque[float]] = {}
         self._read_at: float | None = None
+        self._is_away = False
         #: The pods as they were last told of.
         self.told_of: Sequence[Pod] = ()
 
@@ -43,7 +47,11 @@ class Roll:
         names = {pod.name for pod in pods}
         self._told = {name: told for name, told in self._told.items() if name in names}
         self._started &= names
-        self.told_of, self._read_at = pods, now
+        self.told_of, self._read_at, self._is_away = pods, now, False
+
+    def miss(self) -> None:
+        """Kubernetes does not answer: which pods there are is known, but not what they run."""
+        self._is_away = True
 
     def pods(self, now: float) -> Sequence[Pod] | None:
         """The pods, with the work of each as it is known; None where Kubernetes has been away."""
@@ -57,12 +65,14 @@ class Roll:
         return median(starts) if starts else UNKNOWN_START_SECONDS
 
     def _work(self, pod: Pod, now: float) -> Work | None:
+        if self._is_away:
+            return None
         told = self._told.get(pod.name)
         if told is None:
             has_begun = pod.ready or pod.start_seconds is not None
             return None if has_begun else _NOTHING
         silent_seconds = now - told.at
-        return _aged(told.work, silent_seconds) if silent_seconds <= OUTAGE_SECONDS else None
+        return _aged(told.work, silent_seconds) if silent_seconds <= SILENT_SECONDS else None
 
 
 def _aged(work: Work, seconds: float) -> Work:
