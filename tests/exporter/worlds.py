@@ -87,9 +87,11 @@ class World:
         self.ready: dict[str, int] | None = dict.fromkeys(queues, 0)
         self.pods: Sequence[Pod] | None = []
 
+    interval_seconds = 1.0
+
     def read(self) -> Sequence[Pod]:
         if self.pods is None:
-            raise ConnectionRefusedError("the API server is away")
+            raise ConnectionRefusedError("Kubernetes cannot be asked for pods")
         return self.pods
 
     def tick(self, seconds: float = 1.0, *, times: int = 1) -> None:

@@ -1,5 +1,6 @@
 """What a dead message tells, and which ones are meant."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.message import Message
 
+from celery_runtime import sent_at
 from celery_runtime.deadletter import record
 from celery_runtime.deadletter.selection import Selection, duration
 
@@ -67,7 +69,9 @@ def test_a_message_that_is_put_back_carries_no_mark_of_its_death_but_their_numbe
     headers = record.with_death({"id": "1", "expires": "2026", "retries": 2}, died)
     headers |= {"x-death": [], "x-first-death-reason": "rejected", "x-delivery-count": 4}
     put_back = record.revived(headers, by="me")
+    assert abs(put_back[sent_at.HEADER] - time.time()) < 60
     assert put_back == {
+        sent_at.HEADER: put_back[sent_at.HEADER],
         "id": "1",
         "expires": None,
         "retries": 2,

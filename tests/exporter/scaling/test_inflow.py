@@ -77,7 +77,17 @@ def test_all_that_a_new_pod_has_taken_is_counted() -> None:
 
 def test_a_pod_that_takes_a_minute_to_start_is_counted_from_its_first_task() -> None:
     starting = [pod(ready=False, start_seconds=None)]
-    assert taken(*[starting] * 60, [pod(does=work(fetched=4))]) == {"email": 4}
+    assert taken([], *[starting] * 60, [pod(does=work(fetched=4))]) == {"email": 4}
+
+
+def test_a_pod_that_was_there_before_the_watch_and_is_not_ready_has_no_past() -> None:
+    starting = [pod(ready=False, start_seconds=None)]
+    assert taken(starting, starting, [pod(does=work(fetched=4))]) == {}
+
+
+def test_a_reading_that_took_long_because_there_are_many_pods_is_no_silence() -> None:
+    reads = [[pod(does=work(fetched=count))] for count in (5, 9, 16)]
+    assert taken(*reads, every_seconds=12.0) == {"email": 11}
 
 
 def test_a_container_that_starts_again_counts_from_zero() -> None:

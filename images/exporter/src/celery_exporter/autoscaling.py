@@ -1,18 +1,23 @@
 """Everything that scales worker groups, together: the board, who reads for it and who answers."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from celery_exporter import externalmetrics, scalein
 from celery_exporter.externalmetrics import proxy
 from celery_exporter.groups import Groups
 from celery_exporter.options import Options
+from celery_exporter.readings import Pod
 from celery_exporter.scaler import Scaler
 from celery_exporter.scaling import Board, metrics
-from celery_exporter.scaling.board import FLEET_SECONDS, Fleet
+from celery_exporter.scaling.board import Fleet
+
+MARK_SECONDS = 1.0
 
 #: Calls something again and again, so many seconds apart, in a thread of its own.
-Repeat = Callable[[Callable[[], None], float], None]
+Repeat = Callable[[Callable[[], None], Callable[[], float]], None]
+#: Takes the pods each time they were read; None where they could not be.
+Sink = Callable[[Sequence[Pod] | None], None]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +35,8 @@ class Autoscaling:
         outage_seconds: float,
         patch: scalein.Patch | None = None,
     ) -> None:
+        #: What else wants to know the pods.
+        self.sink: Sink = _ignore
         self.board = Board(
             list(groups.by_name.values()), dead_letters=dead_letters, outage_seconds=outage_seconds
         )
@@ -58,8 +65,9 @@ class Autoscaling:
         self.scaler.start()
         if self.api is not None:
             self.api.start()
-        repeat(self._read_fleet, FLEET_SECONDS)
-        repeat(self._mark, FLEET_SECONDS)
+        repeat(self._read_fleet, lambda: self._fleet.interval_seconds)
+        # By another thread: Kubernetes may take its time, and pods are to be read meanwhile.
+        repeat(self._mark, lambda: MARK_SECONDS)
         logger.info("Scaling %s.", ", ".join(self.board.scaled()) or "no group")
 
     def stop(self) -> None:
@@ -78,8 +86,11 @@ class Autoscaling:
         )
 
     def _read_fleet(self) -> None:
-        self.board.read_fleet(self._fleet)
+        self.sink(self.board.read_fleet(self._fleet))
 
     def _mark(self) -> None:
-        # In a thread of its own: Kubernetes may take its time, and plans may not.
         self._marker.mark(scalein.changes(self.board.view.plans))
+
+
+def _ignore(_: object) -> None:
+    """Nobody else does."""

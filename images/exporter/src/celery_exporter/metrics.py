@@ -14,8 +14,8 @@ from celery_exporter.labels import labels
 from celery_exporter.readings import Reading
 from celery_exporter.state import rows
 from celery_exporter.state.counting import State
-from celery_exporter.state.histogram import Histogram
 from celery_exporter.state.rows import NOWHERE, Row
+from celery_runtime.health.histogram import Histogram
 
 _HELP_OF_TASKS = {
     rows.SENT: "Sent when a task message is published.",
@@ -60,7 +60,6 @@ class Snapshot:
     now: float
     #: Of queues, from workers; what events tell goes before it.
     arrivals_per_second: Mapping[str, float] = field(default_factory=dict)
-    running: Mapping[str, int] = field(default_factory=dict)
 
 
 def page(snapshot: Snapshot) -> str:
@@ -234,7 +233,7 @@ def _rates(snapshot: Snapshot) -> Iterator[str]:
         "queue_name",
         "celery_queue_running_tasks",
         "Tasks of a queue that run.",
-        {**{queue.name: queue.running for queue in queues}, **snapshot.running},
+        {queue.name: queue.running for queue in queues},
     )
     yield by(
         "queue_name",

@@ -10,7 +10,7 @@ from celery_exporter import metrics, roster
 from celery_exporter.broker.ages import Ages
 from celery_exporter.events.decoding import Event
 from celery_exporter.events.pump import Pump, Source
-from celery_exporter.readings import Broker, Reading
+from celery_exporter.readings import Broker, Pod, Reading
 from celery_exporter.scaling import Board, View
 from celery_exporter.state.counting import State
 from celery_runtime.health.probes import Verdict
@@ -90,6 +90,13 @@ class Monitor:
                     now=self._clock(),
                 )
 
+    def tally(self, pods: Sequence[Pod] | None) -> None:
+        """Count what workers say that they have counted; None where nobody can be asked."""
+        self._up["workers"] = pods is not None
+        if pods is not None:
+            with self._lock:
+                self._state.tally(pods, self._clock())
+
     def page(self) -> str:
         """What Prometheus scrapes."""
         view = self._board.view if self._board else View(at=self._clock())
@@ -101,7 +108,6 @@ class Monitor:
                 dead_letters=self._dead_letters,
                 oldest_seconds={**self._oldest_seconds, **view.oldest_seconds},
                 arrivals_per_second=view.arrivals_per_second,
-                running=view.running,
                 now=self._clock(),
             )
         )

@@ -15,7 +15,6 @@ from celery_exporter.scaling.history import History
 from celery_exporter.scaling.inflow import OUTAGE_SECONDS
 from celery_exporter.scaling.planner import Plan, Planner
 
-FLEET_SECONDS = 1.0
 #: A plan that is older is none: what makes them is stuck.
 STALE_SECONDS = 60.0
 Clock = Callable[[], float]
@@ -25,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 class Fleet(Protocol):
     """The pods of the release."""
+
+    @property
+    def interval_seconds(self) -> float:
+        """How long to wait until the next reading."""
 
     def read(self) -> Sequence[Pod]:
         """Ask Kubernetes and the workers; raises when Kubernetes is away."""
@@ -96,19 +99,17 @@ class Board:
             self._planner.take_broker(reading, self._clock(), oldest_seconds=oldest_seconds)
         self._plan()
 
-    def read_fleet(self, fleet: Fleet) -> None:
-        """Ask Kubernetes and the workers, and plan."""
+    def read_fleet(self, fleet: Fleet) -> Sequence[Pod] | None:
+        """Ask Kubernetes and the workers, and plan; None where they cannot be asked."""
         try:
             pods = fleet.read()
         except Exception as error:  # Kubernetes' client has many, and none may end the watch
-            self._note("fleet", f"Kubernetes cannot be asked for the workers' pods: {error!r}")
-            with self._lock:
-                self._planner.miss_fleet()
-        else:
-            self._note("fleet", "")
-            with self._lock:
-                self._planner.take_fleet(pods, self._clock())
-        self._plan()
+            self._note("fleet", str(error))
+            self._take_fleet(None)
+            return None
+        self._note("fleet", "")
+        self._take_fleet(pods)
+        return pods
 
     def overview(self) -> Overview:
         """What people are shown."""
@@ -123,6 +124,14 @@ class Board:
                 problems=[problem for problem in self._problems.values() if problem],
                 at=self._wall(),
             )
+
+    def _take_fleet(self, pods: Sequence[Pod] | None) -> None:
+        with self._lock:
+            if pods is None:
+                self._planner.miss_fleet()
+            else:
+                self._planner.take_fleet(pods, self._clock())
+        self._plan()
 
     def _plan(self) -> None:
         with self._lock:

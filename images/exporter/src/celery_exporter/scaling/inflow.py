@@ -8,6 +8,8 @@ from celery_exporter.readings import Pod
 
 #: A source that was unread for longer has been away: what came meanwhile is not known.
 OUTAGE_SECONDS = 10.0
+#: The reading of a thousand pods takes ten seconds, and is no outage.
+FLEET_OUTAGE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +84,11 @@ class Fetched:
         )
 
     def _miss(self, pod: Pod, now: float) -> None:
-        if pod.ready:
+        has_begun = pod.ready or pod.start_seconds is not None or self._read_at is None
+        if has_begun:
             self._silent.add(pod.name)
-        elif pod.start_seconds is None and not self._told.get(pod.name, (now, {}))[1]:
-            # It has not begun, and will begin with nothing.
+        elif pod.name not in self._silent and not self._told.get(pod.name, (now, {}))[1]:
+            # It will begin with nothing.
             self._told[pod.name] = (now, {})
 
     def _count(self, name: str, fetched: Mapping[str, int], now: float) -> None:
@@ -102,8 +105,10 @@ class Fetched:
     def _before(self, name: str, now: float) -> Mapping[str, int] | None:
         """What a pod had told before; None where what it took since then, and when, is unknown."""
         if name in self._told:
-            return self._told[name][1] if self._is_recent(name, now) else None
-        is_new = self._read_at is not None and now - self._read_at <= OUTAGE_SECONDS
+            # Silent is who did not answer at the last reading, however long ago that was.
+            at = self._read_at if self._read_at is not None else now
+            return self._told[name][1] if self._is_recent(name, at) else None
+        is_new = self._read_at is not None and now - self._read_at <= FLEET_OUTAGE_SECONDS
         return {} if is_new and name not in self._silent else None
 
     def _is_recent(self, name: str, now: float) -> bool:

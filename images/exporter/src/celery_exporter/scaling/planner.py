@@ -89,6 +89,8 @@ class Planner:
         self._heads = {queue: HeadAge() for group in groups for queue in group.queues}
         self._ready: Mapping[str, int] = {}
         self._read_at: float | None = None
+        #: The sources that were read since arrivals were counted last.
+        self._fresh: set[str] = set()
         self.queue_arrivals = {queue: Arrivals() for queue in self._heads}
         #: How long the head of each queue waits, as it was last inferred.
         self.oldest_seconds: Mapping[str, float] = {}
@@ -105,6 +107,8 @@ class Planner:
         for pod in pods:
             if pod.work is not None and pod.group in self._flows:
                 self._flows[pod.group].ended(pod.work)
+        self._fresh.add("fleet")
+        self._count(now)
 
     def miss_fleet(self) -> None:
         """Note that Kubernetes does not answer."""
@@ -122,8 +126,8 @@ class Planner:
         pods = self._roll.pods(now)
         if pods is not None:
             self._infer(oldest_seconds, now)
-            if self._ready and self._fetched.complete(self._roll.told_of, now):
-                self._count(pods, now)
+        self._fresh.add("broker")
+        self._count(now)
 
     def plans(self, now: float) -> dict[str, Plan]:
         """What each group needs."""
@@ -152,14 +156,19 @@ class Planner:
             queue: max(seconds, told_seconds.get(queue, 0.0)) for queue, seconds in inferred.items()
         }
 
-    def _count(self, pods: Sequence[Pod], now: float) -> None:
+    def _count(self, now: float) -> None:
+        """Count arrivals once both have been read: neither is older then than its interval."""
+        pods = self._roll.pods(now)
+        complete = self._fetched.complete(self._roll.told_of, now)
+        if self._fresh != {"broker", "fleet"} or pods is None or not (self._ready and complete):
+            return
+        self._fresh.clear()
         totals = self._fetched.totals
         positions = {queue: ready + totals.get(queue, 0) for queue, ready in self._ready.items()}
         counts = self._inflows.count(positions, now)
-        if counts is None:
-            return
-        for _ in range(counts.steps):
-            self._add(counts, _replicas(pods))
+        if counts is not None:
+            for _ in range(counts.steps):
+                self._add(counts, _replicas(pods))
 
     def _add(self, counts: Counts, replicas: Mapping[str, int]) -> None:
         for queue, count in counts.by_queue.items():

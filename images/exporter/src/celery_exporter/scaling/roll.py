@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from celery_exporter.readings import Pod, Work
-from celery_exporter.scaling.inflow import OUTAGE_SECONDS
+from celery_exporter.scaling.inflow import FLEET_OUTAGE_SECONDS
 
 #: Until a pod of the group was seen to start: with its image on the node.
 UNKNOWN_START_SECONDS = 10.0
@@ -55,7 +55,7 @@ class Roll:
 
     def pods(self, now: float) -> Sequence[Pod] | None:
         """The pods, with the work of each as it is known; None where Kubernetes has been away."""
-        if self._read_at is None or now - self._read_at > OUTAGE_SECONDS:
+        if self._read_at is None or now - self._read_at > FLEET_OUTAGE_SECONDS:
             return None
         return [replace(pod, work=self._work(pod, now)) for pod in self.told_of]
 
@@ -68,11 +68,13 @@ class Roll:
         if self._is_away:
             return None
         told = self._told.get(pod.name)
+        if pod.work is not None and self._read_at is not None:
+            return _aged(pod.work, now - self._read_at)
         if told is None:
             has_begun = pod.ready or pod.start_seconds is not None
             return None if has_begun else _NOTHING
-        silent_seconds = now - told.at
-        return _aged(told.work, silent_seconds) if silent_seconds <= SILENT_SECONDS else None
+        seconds = now - told.at
+        return _aged(told.work, seconds) if seconds <= SILENT_SECONDS else None
 
 
 def _aged(work: Work, seconds: float) -> Work:

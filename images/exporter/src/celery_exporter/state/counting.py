@@ -2,18 +2,15 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from celery_exporter.readings import Counted, Durations, Pod, Work
 from celery_exporter.state import rows, workers
 from celery_exporter.state.generations import Generations
-from celery_exporter.state.histogram import (
-    RUNTIME_BOUNDS_SECONDS,
-    WAIT_BOUNDS_SECONDS,
-    Histogram,
-)
 from celery_exporter.state.queues import SAMPLE_SECONDS, QueueCounts
 from celery_exporter.state.rows import (
     FAILED,
@@ -28,6 +25,11 @@ from celery_exporter.state.rows import (
 from celery_exporter.state.tasks import Ended, Held, Sent
 from celery_exporter.state.vocabulary import OTHER, ForeignError, Vocabulary
 from celery_exporter.state.workers import Worker
+from celery_runtime.health.histogram import (
+    RUNTIME_BOUNDS_SECONDS,
+    WAIT_BOUNDS_SECONDS,
+    Histogram,
+)
 
 Event = dict[str, Any]
 
@@ -85,6 +87,7 @@ class State:
         self.rows = Rows(most=limits.rows)
         self.queues: dict[str, QueueCounts] = {}
         self.workers: dict[str, Worker] = {}
+        self._by_pod: dict[str, Worker] = {}
         self.runtimes: dict[tuple[str, str], Histogram] = {}
         self.waits: dict[tuple[str, str], Histogram] = {}
         #: All tasks by what became of them; a worker that is forgotten takes nothing away.
@@ -149,6 +152,20 @@ class State:
         worker.left = False
         worker.concurrency = concurrency
         worker.queues = tuple(self.queue_names.of(queue) for queue in queues)
+
+    def tally(self, pods: Iterable[Pod], now: float) -> None:
+        """Count what workers have counted themselves since they were asked before."""
+        here: dict[str, Worker] = {}
+        for pod in pods:
+            known = self._by_pod.get(pod.name)
+            worker = self._tallied(pod.work, now) if pod.work else known
+            if worker is not None:
+                here[pod.name] = worker
+        for worker in set(self._by_pod.values()) - set(here.values()):
+            self._leave(worker)
+        self._by_pod = here
+        if now - self._sampled_at >= SAMPLE_SECONDS:
+            self._pass_time(now)
 
     # Tasks
 
@@ -229,7 +246,8 @@ class State:
         # None where the worker learnt of the success after it had lost the process.
         runtime = _number(event.get("runtime"))
         if runtime is not None:
-            self._histogram(self.runtimes, held, RUNTIME_BOUNDS_SECONDS).observe(runtime)
+            key = (held.name, held.queue.name)
+            self._histogram(self.runtimes, key, RUNTIME_BOUNDS_SECONDS).observe(runtime)
 
     def _count_exception(self, row: Row, event: Event) -> None:
         exception = self._exception(event.get("exception"))
@@ -256,7 +274,8 @@ class State:
 
     def _observe_wait(self, held: Held, seconds: float) -> None:
         if held.sent is not None and not held.sent.delayed:
-            self._histogram(self.waits, held, WAIT_BOUNDS_SECONDS).observe(seconds)
+            key = (held.name, held.queue.name)
+            self._histogram(self.waits, key, WAIT_BOUNDS_SECONDS).observe(seconds)
 
     def _release(self, task_id: str, held: Held) -> None:
         if held.started_at is not None:
@@ -330,10 +349,9 @@ class State:
     def _histogram(
         self,
         histograms: dict[tuple[str, str], Histogram],
-        held: Held,
+        key: tuple[str, str],
         bounds_seconds: tuple[float, ...],
     ) -> Histogram:
-        key = (held.name, held.queue.name)
         known = histograms.get(key)
         if known is not None:
             return known
@@ -342,6 +360,46 @@ class State:
         return histograms.setdefault(key, Histogram(bounds_seconds))
 
     # Workers
+
+    def _tallied(self, work: Work, now: float) -> Worker:
+        self.answered(work.worker, concurrency=work.slots, queues=work.queues, now=now)
+        worker = self._seen(work.worker, now)
+        worker.active = len(work.running)
+        worker.run(Counter(self._queue(each.queue) for each in work.running))
+        for counted in work.counted:
+            self._add(counted, worker)
+        return worker
+
+    def _add(self, counted: Counted, worker: Worker) -> None:
+        name, queue = self.names.of(counted.name), self._queue(counted.queue)
+        row = self._row(name, worker, queue)
+        for kind, count in counted.counts.items():
+            row.counts[rows.KINDS.index(kind)] += count
+            self.totals[rows.KINDS.index(kind)] += count
+        queue.received += counted.counts["received"]
+        queue.ended += counted.ended
+        for text, count in counted.failures.items():
+            exception = self.exceptions.of(text)
+            row.failures[exception] = row.failures.get(exception, 0) + count
+        key = (name, queue.name)
+        self._merge(self.runtimes, key, counted.runtimes, RUNTIME_BOUNDS_SECONDS)
+        self._merge(self.waits, key, counted.waits, WAIT_BOUNDS_SECONDS)
+
+    def _merge(
+        self,
+        histograms: dict[tuple[str, str], Histogram],
+        key: tuple[str, str],
+        durations: Durations,
+        bounds_seconds: tuple[float, ...],
+    ) -> None:
+        if any(durations.counts):
+            histogram = self._histogram(histograms, key, bounds_seconds)
+            histogram.add(durations.counts, durations.sum_seconds)
+
+    def _leave(self, worker: Worker) -> None:
+        worker.left = True
+        worker.active = None
+        worker.run({})
 
     def _heartbeat(self, event: Event, now: float) -> None:
         worker = self._seen(event["hostname"], now)
@@ -354,8 +412,7 @@ class State:
 
     def _offline(self, event: Event, now: float) -> None:
         worker = self._seen(event["hostname"], now)
-        worker.left = True
-        worker.active = None
+        self._leave(worker)
 
     def _seen(self, name: object, now: float) -> Worker:
         worker: Worker | None = self.workers.get(name)  # type: ignore[call-overload]  # anything
@@ -388,7 +445,7 @@ class State:
 
     def _forget_workers(self, now: float) -> None:
         for worker in self.workers.values():
-            if worker.running and now - worker.seen_at > workers.LOST_AFTER_SECONDS:
+            if now - worker.seen_at > workers.LOST_AFTER_SECONDS:
                 self._forget_running(worker)
         gone = [
             worker
@@ -402,6 +459,7 @@ class State:
             self.rows.drop(hosts - {worker.host for worker in self.workers.values()})
 
     def _forget_running(self, worker: Worker) -> None:
+        worker.run({})
         for task_id, held in list(worker.running.items()):
             self._held.pop(task_id, None)
             self._release(task_id, held)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from celery_exporter.state.vocabulary import OTHER
 
 if TYPE_CHECKING:
+    from celery_exporter.state.queues import QueueCounts
     from celery_exporter.state.tasks import Held
 
 #: Three answers that did not come, or dozens of heartbeats.
@@ -25,6 +26,7 @@ class Worker:
         "name",
         "queues",
         "running",
+        "runs",
         "seen_at",
         "surplus",
     )
@@ -42,12 +44,22 @@ class Worker:
         self.queues: Sequence[str] = ()
         #: What it runs, by task id, the oldest first.
         self.running: dict[str, Held] = {}
+        #: How much it runs of each queue, by its own word.
+        self.runs: dict[QueueCounts, int] = {}
         #: The last heartbeat told of fewer tasks than are known here.
         self.surplus = False
 
     def up(self, now: float) -> bool:
         """True while it is heard of."""
         return not self.left and now - self.seen_at <= LOST_AFTER_SECONDS
+
+    def run(self, runs: "dict[QueueCounts, int]") -> None:
+        """Note what it runs now, in the queues' totals, too."""
+        for queue, count in self.runs.items():
+            queue.running -= count
+        for queue, count in runs.items():
+            queue.running += count
+        self.runs = runs
 
     def tasks_active(self) -> int:
         """How many tasks it runs, by its own word where it gives one."""

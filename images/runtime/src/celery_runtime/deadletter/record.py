@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from celery_runtime import sent_at
+
 if TYPE_CHECKING:
     from kombu.message import Message
 
@@ -83,7 +85,11 @@ def with_death(headers: Mapping[str, Any] | None, died: Mapping[str, Any]) -> di
 def revived(headers: Mapping[str, Any], *, by: str) -> dict[str, Any]:
     """The headers of the message that is put back: it begins anew, and it no longer expires."""
     kept = {name: value for name, value in headers.items() if name not in MARKS}
-    kept |= {REVIVALS: int(headers.get(REVIVALS) or 0) + 1, REVIVED_BY: by}
+    kept |= {
+        REVIVALS: int(headers.get(REVIVALS) or 0) + 1,
+        REVIVED_BY: by,
+        sent_at.HEADER: sent_at.now(),
+    }
     return {**kept, "expires": None} if kept.get("expires") else kept
 
 

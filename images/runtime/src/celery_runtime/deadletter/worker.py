@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.task import Task
 from celery.exceptions import Reject
+from kombu.utils.imports import symbol_by_name
 
 from celery_runtime.deadletter import record
 from celery_runtime.deadletter.burial import bury
 from celery_runtime.logs import task_fields
-from celery_runtime.worker import consumer
+from celery_runtime.worker import consumer, counting
 
 if TYPE_CHECKING:
     from billiard.einfo import ExceptionInfo
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 
-class Request(task_fields.Request):
-    """A request whose message goes to the dead letters with its reason when it is rejected."""
+class Request(counting.Counted, task_fields.Request):
+    """A request that counts, and whose message goes to the dead letters when it is rejected."""
 
     _cause: object = None
 
@@ -74,6 +75,7 @@ class Consumer(consumer.Consumer):
         handle = super().create_task_handler(*arguments)
 
         def on_task_received(message: "Message") -> None:
+            counting.count_message(self.app, message)
             try:
                 handle(message)
             except MALFORMED as error:
@@ -83,10 +85,10 @@ class Consumer(consumer.Consumer):
         return on_task_received
 
     def update_strategies(self) -> None:
-        """Give every task that has no request class of its own ours."""
+        """Give every task that has no request class of its own ours; the others are counted."""
         for task in self.app.tasks.values():
-            if task.Request == Task.Request:
-                task.Request = Request
+            own = Request if task.Request == Task.Request else symbol_by_name(task.Request)
+            task.Request = counting.counted(own)
         super().update_strategies()
 
     def _buried(self, message: "Message", reason: str, error: object) -> bool:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import parse_qsl
 
 from celery import signals
 
@@ -24,16 +25,24 @@ ACCEPT_RETRY_SECONDS = 0.1
 
 #: A text that is made when it is asked for.
 Page = Callable[[], str]
+#: JSON that is made when it is asked for, by what stands behind the question mark.
+Document = Callable[[Mapping[str, str]], str]
 
 
 class Server:
     """Answers GET /live, GET /ready and its pages in a daemon thread (under gevent: a greenlet)."""
 
     def __init__(
-        self, probes: Probes, *, port: int, pages: Mapping[str, Page] = MappingProxyType({})
+        self,
+        probes: Probes,
+        *,
+        port: int,
+        pages: Mapping[str, Page] = MappingProxyType({}),
+        documents: Mapping[str, Document] = MappingProxyType({}),
     ) -> None:
         self._probes = probes
         self._pages = pages
+        self._documents = documents
         self._pid = os.getpid()
         self._socket = _listen(port)
 
@@ -62,7 +71,7 @@ class Server:
 
     def _answer(self, connection: socket.socket, address: object) -> None:
         with suppress(OSError), connection:
-            _Request(connection, address, self._probes, self._pages)
+            _Request(connection, address, self._probes, self._pages, self._documents)
 
     def _close_in_child(self, **_: object) -> None:
         if os.getpid() != self._pid:
@@ -80,14 +89,20 @@ class _Request(BaseHTTPRequestHandler):
         address: object,
         probes: Probes,
         pages: Mapping[str, Page],
+        documents: Mapping[str, Document],
     ) -> None:
         self._pages = pages
+        self._documents = documents
         self._asked = {"/live": probes.live, "/ready": probes.ready}
         super().__init__(connection, address, None)  # type: ignore[arg-type]  # no server behind it
 
     def do_GET(self) -> None:
         if page := self._pages.get(self.path):
             self._write(200, "text/plain; version=0.0.4; charset=utf-8", page())
+            return
+        path, _, question = self.path.partition("?")
+        if document := self._documents.get(path):
+            self._write(200, "application/json", document(dict(parse_qsl(question))) + "\n")
             return
         ask = self._asked.get(self.path)
         if ask is None:
@@ -111,7 +126,12 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def serve(probes: Probes, *, pages: Mapping[str, Page] = MappingProxyType({})) -> Server:
+def serve(
+    probes: Probes,
+    *,
+    pages: Mapping[str, Page] = MappingProxyType({}),
+    documents: Mapping[str, Document] = MappingProxyType({}),
+) -> Server:
     """Answer probes and pages from now on, on the port that the environment names.
 
     Raises:
@@ -119,7 +139,7 @@ def serve(probes: Probes, *, pages: Mapping[str, Page] = MappingProxyType({})) -
 
     """
     port = int(os.environ.get(PORT_VARIABLE) or DEFAULT_PORT)
-    server = Server(probes, port=port, pages=pages)
+    server = Server(probes, port=port, pages=pages, documents=documents)
     server.start()
     return server
 

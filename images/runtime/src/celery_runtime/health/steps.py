@@ -11,7 +11,9 @@ from celery_runtime.errors import SettingsError
 from celery_runtime.health.backlog import BrokerBacklog, Watch
 from celery_runtime.health.probes import STUCK_AFTER_SECONDS, WorkerProbes
 from celery_runtime.health.server import serve
+from celery_runtime.health.work import PATH, WorkPage
 from celery_runtime.health.workload import Consumption, ThisProcess
+from celery_runtime.worker import counting
 
 if TYPE_CHECKING:
     from celery.worker import WorkController
@@ -51,7 +53,8 @@ class ProbeServer(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has 
         probes = worker.probes
         for signal in MESSAGE_SIGNALS:
             signal.connect(probes.fetched, weak=False)
-        serve(probes)
+        counting.install()
+        serve(probes, documents={PATH: WorkPage(worker, self._process)})
         backlog = BrokerBacklog(worker.app, heartbeat_seconds=probes.stuck_after_seconds)
         Watch(probes, backlog).start()
 

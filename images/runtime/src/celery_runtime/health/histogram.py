@@ -31,6 +31,15 @@ class Histogram:
         self._counts[bisect_left(self._bounds, seconds)] += 1
         self.sum_seconds += seconds
 
+    def add(self, counts: Sequence[int], sum_seconds: float) -> None:
+        """Count durations that another histogram with these bounds has counted."""
+        self._counts = [ours + theirs for ours, theirs in zip(self._counts, counts, strict=True)]
+        self.sum_seconds += sum_seconds
+
+    def counts(self) -> list[int]:
+        """How many fell between each bound and the one before; the last, beyond all."""
+        return self._counts.copy()
+
     def cumulative(self) -> list[int]:
         """For each bound, and for all, how many were not longer."""
         return list(accumulate(self._counts))
