@@ -36,12 +36,13 @@ def test_the_chart_s_groups_are_read(tmp_path: Path) -> None:
         port=8080,
         by_name={
             "io": Group(
+                name="io",
                 queues=("default",),
                 slots=100,
                 max_task_seconds=60,
                 autoscaling=Autoscaling(min_replicas=0, max_replicas=20, queue_wait_seconds=10),
             ),
-            "cpu": Group(queues=("images",), slots=4, max_task_seconds=600),
+            "cpu": Group(name="cpu", queues=("images",), slots=4, max_task_seconds=600),
         },
     )
 

@@ -5,20 +5,24 @@ from collections.abc import Mapping, Sequence
 from celery_exporter import roster
 from celery_exporter.monitor import STUCK_AFTER_SECONDS, Monitor
 from celery_exporter.readings import Depth, Reading
+from celery_exporter.scaling import Board
 from celery_exporter.state.counting import State
 from tests.exporter.conftest import samples_of, value
+from tests.exporter.worlds import group
 
 
 class FakeBroker:
     """A broker with one queue, which counts how often it was asked."""
 
     def __init__(self) -> None:
+        self.queues: list[Sequence[str]] = []
         self.away = False
         self.asked = 0
         self.closed = 0
 
     def read(self, queues: Sequence[str]) -> Reading:
         self.asked += 1
+        self.queues.append(queues)
         if self.away:
             raise ConnectionRefusedError("nobody listens")
         return Reading(depths={queue: Depth(ready=3) for queue in queues})
@@ -50,13 +54,17 @@ class Clock:
 
 
 def monitor(
-    broker: FakeBroker, clock: Clock | None = None, source: Silence | None = None
+    broker: FakeBroker,
+    clock: Clock | None = None,
+    source: Silence | None = None,
+    board: Board | None = None,
 ) -> Monitor:
     return Monitor(
         State(default_queue="email"),
         broker,
         dead_letters={"email": "email.dead"},
         source=source,
+        board=board,
         clock=clock or Clock(),
     )
 
@@ -134,3 +142,29 @@ def test_the_two_answers_of_a_worker_are_one_and_either_may_be_missing_or_broken
         "c": roster.Answer(None, ()),
         "d": roster.Answer(None, ("email",)),
     }
+
+
+def test_queues_that_are_scaled_for_are_read_each_time_and_the_others_now_and_then() -> None:
+    clock, broker = Clock(), FakeBroker()
+    board = Board([group("io", "email")], dead_letters={}, clock=clock)
+    watching = monitor(broker, clock, board=board)
+    for _ in range(7):
+        watching.read_broker(all_every_seconds=5)
+        clock.now += 1
+    assert [len(queues) for queues in broker.queues] == [2, 1, 1, 1, 1, 2, 1]
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_dead_letter_queue_length", queue_name="email") == 3
+    plan = board.plan("io")
+    assert plan is not None
+    assert plan.backlog == 3
+
+
+def test_the_first_reading_after_the_broker_was_away_is_of_all_queues() -> None:
+    clock, broker = Clock(), FakeBroker()
+    board = Board([group("io", "email")], dead_letters={}, clock=clock)
+    watching = monitor(broker, clock, board=board)
+    for away in (False, True, False):
+        broker.away = away
+        watching.read_broker(all_every_seconds=5)
+        clock.now += 1
+    assert [len(queues) for queues in broker.queues] == [2, 1, 2]

@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 from celery import Celery
 
-from celery_exporter import broker, options, roster
+from celery_exporter import broker, groups, options, roster
+from celery_exporter.autoscaling import Autoscaling
 from celery_exporter.events.pump import Source
 from celery_exporter.events.rabbitmq import RabbitEvents
 from celery_exporter.events.redis import RedisEvents
+from celery_exporter.fleet.reading import Fleet
 from celery_exporter.monitor import Monitor, queues_with_dead_letters
 from celery_exporter.options import Options
+from celery_exporter.scaling.inflow import OUTAGE_SECONDS
 from celery_exporter.state.counting import State
 from celery_runtime import configure
 from celery_runtime.errors import CeleryRuntimeError, PortTakenError, SettingsError
@@ -29,17 +32,30 @@ SOURCES: dict[str, Callable[[Celery], Source]] = {
     broker.RABBITMQ: RabbitEvents,
 }
 
+#: A broker that was not read for so long has been away.
+OUTAGE_INTERVALS = 2
+
 logger = logging.getLogger("celery_exporter")
 
 
 class Exporter:
     """The threads of one process."""
 
-    def __init__(self, app: Celery, chosen: Options, *, max_task_seconds: int | None) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        chosen: Options,
+        *,
+        max_task_seconds: int | None,
+        scaling: Autoscaling | None = None,
+    ) -> None:
         self._app = app
         self._kind = broker.kind_of(app)
         self._stopping = threading.Event()
-        source = SOURCES.get(self._kind)
+        self._scaling = scaling
+        # What becomes of tasks comes from one of them: from both, each would count twice.
+        tallies = scaling is not None and chosen.tasks_from == options.WORKERS
+        source = None if tallies else SOURCES.get(self._kind)
         self.monitor = Monitor(
             State(
                 default_queue=app.conf.task_default_queue,
@@ -49,8 +65,11 @@ class Exporter:
             broker.broker_of(app, self._kind, management_url=chosen.management_url),
             dead_letters=queues_with_dead_letters(app.conf.task_queues),
             source=source(app) if source else None,
+            board=scaling.board if scaling else None,
         )
-        self._server = _server(self.monitor, chosen.port)
+        if scaling is not None and tallies:
+            scaling.sink = self.monitor.tally
+        self._server = _server(self.monitor, chosen.port, self._page)
 
     @property
     def port(self) -> int:
@@ -60,10 +79,12 @@ class Exporter:
     def start(self) -> None:
         """Answer, and begin to watch."""
         self._server.start()
-        self._repeat(self.monitor.read_broker, broker.INTERVAL_SECONDS[self._kind])
+        self._repeat(self._read_broker, self._broker_seconds)
+        if self._scaling is not None:
+            self._scaling.start(self._repeat)
         if self.monitor.pump is not None:
             threading.Thread(target=self.monitor.pump.run, name="events", daemon=True).start()
-            self._repeat(self._ask_workers, roster.INTERVAL_SECONDS)
+            self._repeat(self._ask_workers, lambda: roster.INTERVAL_SECONDS)
         logger.info("Answering on port %d.", self.port)
 
     def stop(self) -> None:
@@ -71,18 +92,31 @@ class Exporter:
         self._stopping.set()
         if self.monitor.pump is not None:
             self.monitor.pump.stop()
+        if self._scaling is not None:
+            self._scaling.stop()
 
     def wait(self) -> None:
         """Return after `stop`."""
         self._stopping.wait()
 
+    def _page(self) -> str:
+        page = self.monitor.page()
+        return page if self._scaling is None else page + self._scaling.page()
+
+    def _read_broker(self) -> None:
+        self.monitor.read_broker(all_every_seconds=broker.INTERVAL_SECONDS[self._kind])
+
+    def _broker_seconds(self) -> float:
+        seconds = broker.INTERVAL_SECONDS if self._scaling is None else broker.SCALING_SECONDS
+        return seconds[self._kind]
+
     def _ask_workers(self) -> None:
         self.monitor.ask_workers(lambda: roster.ask(self._app))
 
-    def _repeat(self, do: Callable[[], None], interval_seconds: float) -> None:
+    def _repeat(self, do: Callable[[], None], interval_seconds: Callable[[], float]) -> None:
         def loop() -> None:
             do()
-            while not self._stopping.wait(interval_seconds):
+            while not self._stopping.wait(interval_seconds()):
                 do()
 
         threading.Thread(target=loop, name=do.__name__, daemon=True).start()
@@ -103,7 +137,12 @@ def make(chosen: Options) -> Exporter:
         )
     app = Celery("exporter", set_as_current=False)
     configure(app)
-    return Exporter(app, chosen, max_task_seconds=parse(json.loads(text)).max_task_seconds)
+    return Exporter(
+        app,
+        chosen,
+        max_task_seconds=parse(json.loads(text)).max_task_seconds,
+        scaling=_autoscaling(app, chosen),
+    )
 
 
 def main() -> None:
@@ -120,9 +159,24 @@ def main() -> None:
     exporter.wait()
 
 
-def _server(monitor: Monitor, port: int) -> Server:
+def _autoscaling(app: Celery, chosen: Options) -> Autoscaling | None:
+    """What scales the groups that are mounted; None where there are none."""
+    known = groups.load(directory())
+    if not known.by_name:
+        return None
+    seconds = broker.SCALING_SECONDS[broker.kind_of(app)]
+    return Autoscaling(
+        known,
+        Fleet(known),
+        chosen,
+        dead_letters=queues_with_dead_letters(app.conf.task_queues),
+        outage_seconds=max(OUTAGE_SECONDS, OUTAGE_INTERVALS * seconds),
+    )
+
+
+def _server(monitor: Monitor, port: int, page: Callable[[], str]) -> Server:
     try:
-        return Server(monitor, port=port, pages={"/metrics": monitor.page})
+        return Server(monitor, port=port, pages={"/metrics": page})
     except PortTakenError as error:
         raise PortTakenError(
             f"Port {port} cannot be listened on. Free it, or set {options.PORT_VARIABLE}."

@@ -27,6 +27,7 @@ class Autoscaling:
 class Group:
     """A worker group."""
 
+    name: str
     queues: Sequence[str]
     #: How many tasks one of its pods runs at once.
     slots: int
@@ -92,11 +93,12 @@ def _groups(root: Table) -> dict[str, Group]:
     root.required("groups", dict)
     table = root.table("groups")
     known = ("queues", "slots", "maxTaskSeconds", "autoscaling")
-    return {name: _group(table.table(name, known=known)) for name in table}
+    return {name: _group(name, table.table(name, known=known)) for name in table}
 
 
-def _group(table: Table) -> Group:
+def _group(name: str, table: Table) -> Group:
     return Group(
+        name=name,
         queues=_queues(table),
         slots=_count(table, "slots", least=1),
         max_task_seconds=_count(table, "maxTaskSeconds", least=1),

@@ -6,9 +6,10 @@ never heard of again, and histograms have none, as there would be eighteen serie
 on each worker.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from celery_exporter.exposition import by, family, head, text
 from celery_exporter.labels import labels
 from celery_exporter.readings import Reading
 from celery_exporter.state import rows
@@ -34,9 +35,6 @@ _STATUSES = {
     "revoked": rows.REVOKED,
 }
 
-Value = int | float | None
-Sample = tuple[str, Value]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
@@ -60,6 +58,8 @@ class Snapshot:
     dead_letters: Mapping[str, str]
     oldest_seconds: Mapping[str, float]
     now: float
+    #: Of queues, from workers; what events tell goes before it.
+    arrivals_per_second: Mapping[str, float] = field(default_factory=dict)
 
 
 def page(snapshot: Snapshot) -> str:
@@ -70,7 +70,7 @@ def page(snapshot: Snapshot) -> str:
             *_histograms(snapshot.state),
             *_workers(snapshot),
             *_queues(snapshot),
-            *_rates(snapshot.state),
+            *_rates(snapshot),
             *_exporter(snapshot),
         )
     )
@@ -82,13 +82,13 @@ def _tasks(state: State) -> Iterator[str]:
     worked = [row for row in every if row.host != NOWHERE or any(row.counts[rows.RECEIVED :])]
     for kind, meaning in _HELP_OF_TASKS.items():
         name = f"celery_task_{rows.KINDS[kind]}_total"
-        yield _head(name, "counter", meaning)
+        yield head(name, "counter", meaning)
         yield _counters(name, produced if kind == rows.SENT else worked, kind)
-    yield _head("celery_task_failed_total", "counter", "Sent if the execution of the task failed.")
+    yield head("celery_task_failed_total", "counter", "Sent if the execution of the task failed.")
     # Without an exception: a rate of failures is then 0, not unknown, where nothing has failed.
     yield "".join([f"celery_task_failed_total{row.labels} 0\n" for row in worked])
     yield from _failures(worked)
-    yield _family(
+    yield family(
         "celery_task_total",
         "counter",
         "Tasks by what became of them.",
@@ -124,14 +124,14 @@ def _histograms(state: State) -> Iterator[str]:
 def _histogram(
     name: str, meaning: str, histograms: Mapping[tuple[str, str], Histogram]
 ) -> Iterator[str]:
-    yield _head(name, "histogram", meaning)
+    yield head(name, "histogram", meaning)
     for (task, queue), histogram in histograms.items():
-        bounds = [*map(_text, histogram.bounds_seconds), "+Inf"]
+        bounds = [*map(text, histogram.bounds_seconds), "+Inf"]
         counts = histogram.cumulative()
         for bound, count in zip(bounds, counts, strict=True):
             yield f"{name}_bucket{labels(name=task, queue_name=queue, le=bound)} {count}\n"
         pairs = labels(name=task, queue_name=queue)
-        yield f"{name}_sum{pairs} {_text(histogram.sum_seconds)}\n"
+        yield f"{name}_sum{pairs} {text(histogram.sum_seconds)}\n"
         yield f"{name}_count{pairs} {counts[-1]}\n"
 
 
@@ -145,9 +145,9 @@ def _workers(snapshot: Snapshot) -> Iterator[str]:
         active[worker.host] = active.get(worker.host, 0) + worker.tasks_active() * is_up
         if worker.concurrency is not None and is_up:
             concurrency[worker.host] = concurrency.get(worker.host, 0) + worker.concurrency
-    yield _by("hostname", "celery_worker_up", "Whether a worker is heard of.", up)
-    yield _by("hostname", "celery_worker_tasks_active", "Tasks that a worker runs.", active)
-    yield _by(
+    yield by("hostname", "celery_worker_up", "Whether a worker is heard of.", up)
+    yield by("hostname", "celery_worker_tasks_active", "Tasks that a worker runs.", active)
+    yield by(
         "hostname",
         "celery_worker_concurrency",
         "Tasks that a worker can run at once.",
@@ -158,38 +158,38 @@ def _workers(snapshot: Snapshot) -> Iterator[str]:
 def _queues(snapshot: Snapshot) -> Iterator[str]:
     reading, dead = snapshot.reading, set(snapshot.dead_letters.values())
     depths = {name: depth for name, depth in reading.depths.items() if name not in dead}
-    yield _by(
+    yield by(
         "queue_name",
         "celery_queue_length",
         "Messages that wait in a queue.",
         {name: depth.ready for name, depth in depths.items()},
     )
-    yield _by(
+    yield by(
         "queue_name",
         "celery_active_consumer_count",
         "Consumers of a queue, as the broker counts them.",
         {name: depth.consumers for name, depth in depths.items()},
     )
     yield from _consumers(snapshot)
-    yield _by(
+    yield by(
         "queue_name",
         "celery_queue_unacked_messages",
         "Messages of a queue that workers hold.",
         {name: depth.unacked for name, depth in depths.items()},
     )
-    yield _family(
+    yield family(
         "celery_broker_unacked_messages",
         "gauge",
         "Messages of all queues that workers hold.",
         [("", _all_unacked(reading))],
     )
-    yield _by(
+    yield by(
         "queue_name",
         "celery_queue_oldest_message_age_seconds",
         "How long the oldest message waits; at least so long, where producers send no events.",
         snapshot.oldest_seconds,
     )
-    yield _by(
+    yield by(
         "queue_name",
         "celery_dead_letter_queue_length",
         "Dead messages of a queue.",
@@ -208,8 +208,8 @@ def _consumers(snapshot: Snapshot) -> Iterator[str]:
         for queue in worker.queues if worker.up(snapshot.now) else ():
             workers[queue] = workers.get(queue, 0) + 1
             processes[queue] = processes.get(queue, 0) + (worker.concurrency or 0)
-    yield _by("queue_name", "celery_active_worker_count", "Workers that consume a queue.", workers)
-    yield _by(
+    yield by("queue_name", "celery_active_worker_count", "Workers that consume a queue.", workers)
+    yield by(
         "queue_name",
         "celery_active_process_count",
         "Tasks that the workers of a queue can run at once.",
@@ -224,21 +224,24 @@ def _all_unacked(reading: Reading) -> int | None:
     return sum(count for count in each if count is not None)
 
 
-def _rates(state: State) -> Iterator[str]:
-    queues = list(state.queues.values())
-    yield _by(
+def _rates(snapshot: Snapshot) -> Iterator[str]:
+    queues = list(snapshot.state.queues.values())
+    told = {
+        queue.name: rate for queue in queues if (rate := queue.arrivals_per_second()) is not None
+    }
+    yield by(
         "queue_name",
         "celery_queue_running_tasks",
         "Tasks of a queue that run.",
         {queue.name: queue.running for queue in queues},
     )
-    yield _by(
+    yield by(
         "queue_name",
         "celery_queue_arrivals_per_second",
-        "Tasks that were sent to a queue, over the last minute.",
-        {queue.name: queue.arrivals_per_second() for queue in queues},
+        "Tasks that came into a queue, over the last minute.",
+        {**snapshot.arrivals_per_second, **told},
     )
-    yield _by(
+    yield by(
         "queue_name",
         "celery_queue_completions_per_second",
         "Tasks of a queue that ended, over the last minute.",
@@ -248,9 +251,9 @@ def _rates(state: State) -> Iterator[str]:
 
 def _exporter(snapshot: Snapshot) -> Iterator[str]:
     state, health, reading = snapshot.state, snapshot.health, snapshot.reading
-    yield _by("source", "celery_exporter_up", "Whether a source answers.", health.up)
+    yield by("source", "celery_exporter_up", "Whether a source answers.", health.up)
     known = {**dict.fromkeys(reading.unread, 0), **dict.fromkeys(reading.depths, 1)}
-    yield _by(
+    yield by(
         "queue_name", "celery_exporter_queue_up", "Whether the broker tells of a queue.", known
     )
     events = {
@@ -259,14 +262,14 @@ def _exporter(snapshot: Snapshot) -> Iterator[str]:
         "duplicate": state.duplicates,
         "untracked": state.untracked,
     }
-    yield _by(
+    yield by(
         "outcome",
         "celery_exporter_events_total",
         "Events, by what became of them; of what is shed and unreadable, messages.",
         events,
         kind="counter",
     )
-    yield _by(
+    yield by(
         "label",
         "celery_exporter_capped_total",
         "Times that a label found no room and was counted as other.",
@@ -279,37 +282,15 @@ def _exporter(snapshot: Snapshot) -> Iterator[str]:
         },
         kind="counter",
     )
-    yield _family(
+    yield family(
         "celery_exporter_buffered_messages",
         "gauge",
         "Messages that have come and are not counted yet.",
         [("", health.buffered)],
     )
-    yield _family(
+    yield family(
         "celery_exporter_held_tasks",
         "gauge",
         "Tasks that are with workers, as far as events tell.",
         [("", state.held)],
     )
-
-
-def _by(
-    label: str, name: str, meaning: str, values: Mapping[str, Value], *, kind: str = "gauge"
-) -> str:
-    return _family(
-        name, kind, meaning, ((labels(**{label: key}), value) for key, value in values.items())
-    )
-
-
-def _family(name: str, kind: str, meaning: str, samples: Iterable[Sample]) -> str:
-    """A metric; a sample whose value is not known is not there."""
-    lines = [f"{name}{pairs} {_text(value)}\n" for pairs, value in samples if value is not None]
-    return _head(name, kind, meaning) + "".join(lines)
-
-
-def _head(name: str, kind: str, meaning: str) -> str:
-    return f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"
-
-
-def _text(value: float) -> str:
-    return str(int(value)) if isinstance(value, bool) else repr(value)

@@ -4,18 +4,21 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
+from typing import TypeVar
 
 from celery_exporter import metrics, roster
 from celery_exporter.broker.ages import Ages
 from celery_exporter.events.decoding import Event
 from celery_exporter.events.pump import Pump, Source
-from celery_exporter.readings import Broker, Reading
+from celery_exporter.readings import Broker, Pod, Reading
+from celery_exporter.scaling import Board, View
 from celery_exporter.state.counting import State
 from celery_runtime.health.probes import Verdict
 
 #: The loop turns every second.
 STUCK_AFTER_SECONDS = 60
 Clock = Callable[[], float]
+Value = TypeVar("Value")
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +33,13 @@ class Monitor:
         *,
         dead_letters: Mapping[str, str],
         source: Source | None = None,
+        board: Board | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._state = state
         self._broker = broker
         self._dead_letters = dead_letters
+        self._board = board
         self._clock = clock
         # For moments only: a page is written from copies.
         self._lock = Lock()
@@ -42,25 +47,31 @@ class Monitor:
         self._reading: Reading | None = None
         self._oldest_seconds: Mapping[str, float] = {}
         self._up: dict[str, bool] = {}
+        self._read_all_at: float | None = None
         self.pump = Pump(source, self._take, clock=clock) if source else None
 
-    def read_broker(self) -> None:
-        """Ask how full the queues are."""
-        queues = [*self._dead_letters, *self._dead_letters.values()]
+    def read_broker(self, *, all_every_seconds: float = 0.0) -> None:
+        """Ask how full the queues are: those that are scaled for each time, all every so often."""
+        everything = [*self._dead_letters, *self._dead_letters.values()]
+        queues = everything if self._all_are_due(all_every_seconds) else self._scaled_for()
         try:
-            reading = self._broker.read(queues)
+            reading = self._broker.read(queues) if queues else Reading()
         except Exception as error:  # each transport has its own
             self._note("broker", error)
             self._broker.close()
             # What was true before the broker went away is not known to be true now.
-            reading = Reading(unread=dict.fromkeys(queues, str(error)))
+            self._read_all_at = None
+            reading = Reading(unread=dict.fromkeys(everything, str(error)))
         else:
             self._note("broker")
+            reading = _merged(self._reading, reading, queues)
         with self._lock:
             self._oldest_seconds = self._ages.of(
                 reading, sent_at=self._state.sent_at, now=self._clock()
             )
         self._reading = reading
+        if self._board is not None:
+            self._board.take_broker(reading, self._oldest_seconds)
 
     def ask_workers(self, ask: Callable[[], Mapping[str, roster.Answer]]) -> None:
         """Ask workers about themselves."""
@@ -79,15 +90,24 @@ class Monitor:
                     now=self._clock(),
                 )
 
+    def tally(self, pods: Sequence[Pod] | None) -> None:
+        """Count what workers say that they have counted; None where nobody can be asked."""
+        self._up["workers"] = pods is not None
+        if pods is not None:
+            with self._lock:
+                self._state.tally(pods, self._clock())
+
     def page(self) -> str:
         """What Prometheus scrapes."""
+        view = self._board.view if self._board else View(at=self._clock())
         return metrics.page(
             metrics.Snapshot(
                 state=self._state,
                 reading=self._reading or Reading(),
                 health=self._health(),
                 dead_letters=self._dead_letters,
-                oldest_seconds=self._oldest_seconds,
+                oldest_seconds={**self._oldest_seconds, **view.oldest_seconds},
+                arrivals_per_second=view.arrivals_per_second,
                 now=self._clock(),
             )
         )
@@ -103,6 +123,16 @@ class Monitor:
         """True once the broker was asked: that it is away is something to tell."""
         asked = self._reading is not None
         return Verdict(asked, "watching" if asked else "the broker has not been asked yet")
+
+    def _all_are_due(self, every_seconds: float) -> bool:
+        now = self._clock()
+        if self._read_all_at is not None and now - self._read_all_at < every_seconds:
+            return False
+        self._read_all_at = now
+        return True
+
+    def _scaled_for(self) -> Sequence[str]:
+        return self._board.queues if self._board else []
 
     def _take(self, events: Sequence[Event], received_at: float) -> None:
         with self._lock:
@@ -127,6 +157,21 @@ class Monitor:
         self._up[source] = error is None
         if error is not None and was_up:
             logger.warning("The %s cannot be asked: %r", source, error)
+
+
+def _merged(before: Reading | None, now: Reading, asked: Sequence[str]) -> Reading:
+    """What was read now, and what was read before of queues that were not asked about."""
+    if before is None:
+        return now
+    return Reading(
+        depths={**_without(before.depths, asked), **now.depths},
+        unread={**_without(before.unread, asked), **now.unread},
+        unacked=now.unacked if asked else before.unacked,
+    )
+
+
+def _without(values: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def queues_with_dead_letters(queues: Iterable[object]) -> dict[str, str]:

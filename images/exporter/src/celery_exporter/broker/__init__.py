@@ -11,6 +11,8 @@ from celery_exporter.readings import Broker
 REDIS, RABBITMQ, SQS = "redis", "amqp", "sqs"
 #: On SQS each question is paid for.
 INTERVAL_SECONDS = {REDIS: 5, RABBITMQ: 5, SQS: 15}
+#: Of queues that a group is scaled for: a first message is to wake it soon.
+SCALING_SECONDS = {REDIS: 1, RABBITMQ: 1, SQS: 15}
 
 
 def kind_of(app: Celery) -> str:

@@ -1,6 +1,8 @@
 """RabbitMQ: a passive declaration for each queue, and the management API where it is given."""
 
 import logging
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +12,9 @@ from kombu.exceptions import ChannelError
 from celery_exporter.broker.connecting import Line
 from celery_exporter.broker.management import Management
 from celery_exporter.readings import Depth, Reading
+
+#: The management API counts every five seconds itself.
+MANAGEMENT_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +26,18 @@ class RabbitMQ:
         self._line = Line(app)
         self._management = management
         self._is_silent = False
+        self._unacked: Mapping[str, int] = {}
+        self._asked_at = -math.inf
 
     def read(self, queues: Sequence[str]) -> Reading:
         """Ask about queues; raises when RabbitMQ is away."""
         connection = self._line.connection()
-        unacked = self._unacked(connection)
+        self._ask_management(connection)
         depths: dict[str, Depth] = {}
         unread: dict[str, str] = {}
         for queue in queues:
             try:
-                depths[queue] = _depth(connection, queue, unacked.get(queue))
+                depths[queue] = _depth(connection, queue, self._unacked.get(queue))
             except ChannelError as error:
                 # It is not there, or this user may not see it.
                 unread[queue] = str(error)
@@ -40,11 +47,13 @@ class RabbitMQ:
         """Give the connection up."""
         self._line.close()
 
-    def _unacked(self, connection: Any) -> Mapping[str, int]:  # noqa: ANN401 # kombu's
-        if self._management is None:
-            return {}
+    def _ask_management(self, connection: Any) -> None:  # noqa: ANN401 # kombu's
+        now = time.monotonic()
+        if self._management is None or now - self._asked_at < MANAGEMENT_SECONDS:
+            return
+        self._asked_at, self._unacked = now, {}
         try:
-            counts = self._management.unacked(
+            self._unacked = self._management.unacked(
                 connection.virtual_host or "/",
                 username=connection.userid or "",
                 password=connection.password or "",
@@ -53,9 +62,8 @@ class RabbitMQ:
             if not self._is_silent:
                 logger.warning("What workers hold is not known: %s", error)
             self._is_silent = True
-            return {}
-        self._is_silent = False
-        return counts
+        else:
+            self._is_silent = False
 
 
 def _depth(connection: Any, queue: str, unacked: int | None) -> Depth:  # noqa: ANN401 # kombu's
