@@ -4,11 +4,11 @@ import json
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from celery import Celery
 
-from celery_exporter import broker, groups, options, roster
+from celery_exporter import broker, groups, options, page, roster
 from celery_exporter.autoscaling import Autoscaling
 from celery_exporter.events.pump import Source
 from celery_exporter.events.rabbitmq import RabbitEvents
@@ -16,11 +16,12 @@ from celery_exporter.events.redis import RedisEvents
 from celery_exporter.fleet.reading import Fleet
 from celery_exporter.monitor import Monitor, queues_with_dead_letters
 from celery_exporter.options import Options
+from celery_exporter.scaling import Board
 from celery_exporter.scaling.inflow import OUTAGE_SECONDS
 from celery_exporter.state.counting import State
 from celery_runtime import configure
 from celery_runtime.errors import CeleryRuntimeError, PortTakenError, SettingsError
-from celery_runtime.health.server import Server
+from celery_runtime.health.server import Page, Server
 from celery_runtime.logs import console
 from celery_runtime.settings.configuration import directory
 from celery_runtime.settings.credentials import read_text
@@ -56,6 +57,8 @@ class Exporter:
         # What becomes of tasks comes from one of them: from both, each would count twice.
         tallies = scaling is not None and chosen.tasks_from == options.WORKERS
         source = None if tallies else SOURCES.get(self._kind)
+        dead_letters = queues_with_dead_letters(app.conf.task_queues)
+        board = scaling.board if scaling else Board([], dead_letters=dead_letters)
         self.monitor = Monitor(
             State(
                 default_queue=app.conf.task_default_queue,
@@ -63,13 +66,15 @@ class Exporter:
                 max_task_seconds=max_task_seconds,
             ),
             broker.broker_of(app, self._kind, management_url=chosen.management_url),
-            dead_letters=queues_with_dead_letters(app.conf.task_queues),
+            dead_letters=dead_letters,
             source=source(app) if source else None,
-            board=scaling.board if scaling else None,
+            board=board,
         )
         if scaling is not None and tallies:
             scaling.sink = self.monitor.tally
-        self._server = _server(self.monitor, chosen.port, self._page)
+        self._server = _server(
+            self.monitor, chosen.port, {"/metrics": self._metrics, **page.pages(board.overview)}
+        )
 
     @property
     def port(self) -> int:
@@ -99,9 +104,9 @@ class Exporter:
         """Return after `stop`."""
         self._stopping.wait()
 
-    def _page(self) -> str:
-        page = self.monitor.page()
-        return page if self._scaling is None else page + self._scaling.page()
+    def _metrics(self) -> str:
+        told = self.monitor.page()
+        return told if self._scaling is None else told + self._scaling.page()
 
     def _read_broker(self) -> None:
         self.monitor.read_broker(all_every_seconds=broker.INTERVAL_SECONDS[self._kind])
@@ -174,9 +179,9 @@ def _autoscaling(app: Celery, chosen: Options) -> Autoscaling | None:
     )
 
 
-def _server(monitor: Monitor, port: int, page: Callable[[], str]) -> Server:
+def _server(monitor: Monitor, port: int, pages: Mapping[str, Page]) -> Server:
     try:
-        return Server(monitor, port=port, pages={"/metrics": page})
+        return Server(monitor, port=port, pages=pages)
     except PortTakenError as error:
         raise PortTakenError(
             f"Port {port} cannot be listened on. Free it, or set {options.PORT_VARIABLE}."
