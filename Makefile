@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-exporter bench-probes bench-rate-limit picture lint up down
+.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit picture lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -36,6 +36,9 @@ test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS serv
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
+
+bench-autoscaling-live: $(UV) ## Two of the workloads on the cluster, beside KEDA's rabbitmq trigger
+	@$(CI) exec --cluster python -m tests.benchmarks.autoscaling.live
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes

@@ -1,12 +1,15 @@
 """The shop on the cluster: sending it work, and asking PostgreSQL what came of it."""
 
 import json
+import subprocess
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from ci.demo import RELEASE, Target
 from ci.paths import ROOT
@@ -93,6 +96,19 @@ class Shop:
         return [
             pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
         ]
+
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        """Make an object, or a List of them, as it is described."""
+        command = [str(word) for word in self.target.kubectl("apply", "--filename=-")]
+        subprocess.run(
+            command, input=json.dumps(manifest), text=True, env=self.target.env, check=True
+        )
+
+    def amqp_url(self) -> str:
+        """Return the URL of the release's RabbitMQ, password and all."""
+        data = self.get("secret", f"{RELEASE}-rabbitmq")["data"]
+        username, password = (b64decode(data[key]).decode() for key in ("username", "password"))
+        return f"amqp://{quote(username)}:{quote(password)}@{RELEASE}-rabbitmq:5672/%2f"
 
     def password(self, secret: str) -> str:
         """Return a Secret's password as Kubernetes keeps it."""

@@ -15,7 +15,7 @@ from celery_exporter.policy.arrivals import COUNT_SECONDS
 from celery_exporter.policy.decision import LONG_TASK_SECONDS
 from tests.benchmarks.autoscaling.cluster import Cluster, every, long_running
 from tests.benchmarks.autoscaling.hpa import Behavior, Policy
-from tests.benchmarks.autoscaling.scalers import MAX_REPLICAS, PEERS, Keda, Scaler
+from tests.benchmarks.autoscaling.scalers import PEERS, Keda, Scaler
 from tests.benchmarks.autoscaling.workloads import Workload
 
 
@@ -79,14 +79,14 @@ class Ours(Keda):
         workload = cluster.workload
         self.group = Group(
             min_replicas=0,
-            max_replicas=MAX_REPLICAS,
+            max_replicas=self.maximum,
             slots_per_replica=cluster.pods_settings.slots,
             queue_wait_seconds=workload.promised_wait_seconds,
             pod_start_seconds=cluster.pods_settings.start_seconds,
             max_task_seconds=workload.max_task_seconds,
         )
         self.behavior = Behavior(
-            up=(Policy(value=MAX_REPLICAS, period_seconds=15),),
+            up=(Policy(value=self.maximum, period_seconds=15),),
             down_window_seconds=max(30.0, 2 * self.group.pod_start_seconds),
         )
         super().attach(cluster, rng)

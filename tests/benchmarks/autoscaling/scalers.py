@@ -25,6 +25,7 @@ class Scaler(ABC):
     name: str
     idle_first = False
     minimum = 1
+    maximum = MAX_REPLICAS
     behavior: Behavior | None = None
     #: Replicas before the first event.
     initial = 0
@@ -44,7 +45,7 @@ class Scaler(ABC):
     def attach(self, cluster: Cluster, rng: random.Random) -> None:
         """Put the syncs of the HPA on the clock."""
         self.cluster = cluster
-        self.hpa = Hpa(minimum=self.minimum, maximum=MAX_REPLICAS, behavior=self.behavior)
+        self.hpa = Hpa(minimum=self.minimum, maximum=self.maximum, behavior=self.behavior)
         every(cluster, hpa.SYNC_SECONDS, self._sync, first=rng.uniform(0, hpa.SYNC_SECONDS))
 
     @abstractmethod

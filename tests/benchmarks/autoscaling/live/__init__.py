@@ -1,0 +1,1 @@
+"""The burst from zero and the kill trap on a real cluster."""

@@ -1,0 +1,94 @@
+"""Workers come when there is work, keep what they run, and go when there is none."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from tests.cluster.shop import Shop, eventually
+
+GROUP = "burst"
+#: Taken from the group io: the shop's web server knows it already.
+QUEUE = "email"
+LONG_TASK_SECONDS = 75
+#: What may pass beside the start of a pod.
+PROMISED_OVERHEAD_SECONDS = 2
+WORKER = f"workers.{GROUP}"
+SCALED = (
+    "workers.io.queues={default,high_priority}",
+    f"{WORKER}.pool=gevent",
+    f"{WORKER}.concurrency=1",
+    f"{WORKER}.queues={{{QUEUE}}}",
+    f"{WORKER}.maxTaskSeconds=120",
+    f"{WORKER}.resources.requests.cpu=10m",
+    f"{WORKER}.resources.requests.memory=64Mi",
+    f"{WORKER}.autoscaling.minReplicas=0",
+    f"{WORKER}.autoscaling.maxReplicas=10",
+    f"{WORKER}.autoscaling.queueWaitSeconds=30",
+)
+
+
+@pytest.fixture(scope="module")
+def scaled(shop: Shop) -> Iterator[Shop]:
+    """Return the shop with a group of ten pods at most, which the exporter scales; now at zero."""
+    shop.upgrade(*SCALED, "autoscaling.mode=keda")
+    _until_there_are_none(shop)
+    yield shop
+    shop.upgrade()
+
+
+def test_a_first_message_starts_a_pod_at_once(scaled: Shop) -> None:
+    _, (task,) = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--seconds=1")
+    eventually(
+        lambda: scaled.task(task)["state"] == "succeeded", within_seconds=60, what="task done"
+    )
+    assert _wait_seconds(scaled, task) - _start_seconds(scaled) <= PROMISED_OVERHEAD_SECONDS
+
+
+def test_idle_pods_go_first_and_busy_ones_finish_what_they_run(scaled: Shop) -> None:
+    _, long = scaled.send(
+        "--scenario=hold", f"--queue={QUEUE}", "--count=3", f"--seconds={LONG_TASK_SECONDS}"
+    )
+    _, short = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=40", "--seconds=4")
+    eventually(lambda: len(_pods(scaled)) == 10, within_seconds=60, what="ten pods")
+    eventually(
+        lambda: all(scaled.task(task).get("state") == "started" for task in long),
+        within_seconds=60,
+        what="the long tasks run",
+    )
+    busy = {scaled.task(task)["hostname"].split("@")[1] for task in long}
+    eventually(lambda: len(_pods(scaled)) < 10, within_seconds=90, what="the idle pods go")
+    while len(left := _pods(scaled)) > 3:
+        assert busy <= left
+        time.sleep(1)
+    eventually(
+        lambda: all(scaled.task(task)["state"] == "succeeded" for task in (*long, *short)),
+        within_seconds=LONG_TASK_SECONDS + 60,
+        what="all tasks are done",
+    )
+    assert {scaled.task(task)["starts"] for task in (*long, *short)} == {"1"}
+    _until_there_are_none(scaled)
+
+
+def _pods(shop: Shop) -> set[str]:
+    return set(shop.worker_pods(GROUP))
+
+
+def _until_there_are_none(shop: Shop) -> None:
+    eventually(lambda: not _pods(shop), within_seconds=120, what="the group is at zero")
+
+
+def _wait_seconds(shop: Shop, task: str) -> float:
+    """From a task's sending to its start, as the ledger has it."""
+    waited = "extract(epoch FROM started_at - sent_at)"
+    ((seconds,),) = shop.sql(f"SELECT {waited} FROM shop_taskrun WHERE task_id = '{task}'")  # noqa: S608
+    return float(seconds)
+
+
+def _start_seconds(shop: Shop) -> float:
+    """From the creation of the group's only pod until it was ready."""
+    (pod,) = shop.get("pods", "--selector", f"celery-worker-group={GROUP}")["items"]
+    (ready,) = (each for each in pod["status"]["conditions"] if each["type"] == "Ready")
+    began = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+    return (datetime.fromisoformat(ready["lastTransitionTime"]) - began).total_seconds()
