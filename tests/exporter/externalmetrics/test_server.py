@@ -141,7 +141,7 @@ def test_what_is_not_there_is_an_error_that_names_what_is(
 @pytest.mark.parametrize("path", [DESIRED, READY])
 def test_what_is_not_known_is_an_error_and_no_zero(cluster: Cluster, path: str) -> None:
     cluster.world.ready, cluster.world.pods = None, None
-    cluster.world.tick(times=31)
+    cluster.world.tick(times=5)
     status, answer = cluster.get(path)
     assert (status, answer["reason"]) == (503, "ServiceUnavailable")
     assert "is not known of" in answer["message"]

