@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from celery_exporter.fleet.asking import MAX_BYTES
 from celery_exporter.fleet.kubernetes import KubernetesAwayError
 from celery_exporter.fleet.pods import DELETION_COST
 from celery_exporter.fleet.reading import MAX_QUESTIONS_PER_SECOND, Fleet
@@ -335,3 +336,4 @@ def test_whoever_answers_something_else_is_not_believed(
     assert only(fleet).work is None
     [line] = caplog.messages
     assert len(line) < 500
+    assert ("more than 2097152 bytes" in line) is (len(answer) > MAX_BYTES)

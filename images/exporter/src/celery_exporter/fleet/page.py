@@ -72,7 +72,7 @@ def _counted(row: Any) -> Counted:  # noqa: ANN401
     return Counted(
         name=_of(str, row["name"]),
         queue=_of(str, row["queue"]),
-        counts={kind: _count(row[kind]) for kind in KINDS},
+        counts=dict(zip(KINDS, _all_counts([row[kind] for kind in KINDS]), strict=True)),
         ended=_count(row["ended"]),
         failures=_counts(row["failures"]),
         runtimes=_durations(row["runtime"], len(RUNTIME_BOUNDS_SECONDS)),
@@ -81,7 +81,7 @@ def _counted(row: Any) -> Counted:  # noqa: ANN401
 
 
 def _durations(histogram: Any, bounds: int) -> Durations:  # noqa: ANN401
-    counts = tuple(_count(each) for each in _list(histogram["counts"]))
+    counts = tuple(_all_counts(_list(histogram["counts"])))
     if len(counts) != bounds + 1:
         raise ValueError(f"a histogram of {len(counts)} counts for {bounds} bounds")
     return Durations(counts=counts, sum_seconds=_seconds(histogram["sum"]))
@@ -109,6 +109,13 @@ def _list(value: object) -> list[Any]:
 def _counts(value: Any) -> dict[str, int]:  # noqa: ANN401
     counts: dict[str, Any] = _of(dict, value)
     return {name: _count(count) for name, count in counts.items()}
+
+
+def _all_counts(values: list[Any]) -> list[int]:
+    # At once: a page of twenty tasks has seven hundred of them.
+    if set(map(type, values)) != {int} or min(values) < 0 or max(values) > MOST:
+        raise ValueError(f"{values} are no counts")
+    return values
 
 
 def _count(value: object) -> int:
