@@ -118,6 +118,16 @@ def test_while_a_group_grows_kubernetes_going_away_takes_nothing_back() -> None:
     assert world.desired() is None
 
 
+def test_what_idle_pods_run_is_not_known_from_the_moment_that_kubernetes_is_away() -> None:
+    world = World()
+    world.pods = idle(7)
+    world.tick(times=LONG)
+    assert world.desired() == 0
+    world.pods = None
+    world.tick()
+    assert world.desired() == 7
+
+
 @pytest.mark.parametrize("source", ["ready", "pods"])
 def test_nothing_is_scaled_in_while_a_source_is_away(source: str) -> None:
     world = World()
@@ -183,12 +193,12 @@ def test_tasks_that_have_ended_tell_how_long_tasks_take() -> None:
 def test_each_start_of_a_pod_counts_once_and_the_median_counts() -> None:
     roll = Roll()
     assert roll.start_seconds("io") == UNKNOWN_START_SECONDS
+    old = pod("io-1", start_seconds=3.0)
     for now in range(10):
-        pods = [
-            pod(str(number), start_seconds=seconds) for number, seconds in enumerate((3, 4, 90))
-        ]
-        roll.take(pods, float(now))
-    assert roll.start_seconds("io") == 4
+        roll.take([old], float(now))
+    assert roll.start_seconds("io") == 3
+    roll.take([old, *(pod(f"io-{each}", start_seconds=90.0) for each in (2, 3))], 10.0)
+    assert roll.start_seconds("io") == 90
     assert roll.start_seconds("other") == UNKNOWN_START_SECONDS
 
 
