@@ -77,7 +77,7 @@ class Board:
     def view(self) -> View:
         """The latest; without plans where nothing has been planned for long."""
         view = self._view
-        stale = False
+        stale = self._clock() - view.at > STALE_SECONDS
         return View(at=view.at) if stale else view
 
     def plan(self, group: str) -> Plan | None:
