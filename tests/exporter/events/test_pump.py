@@ -19,6 +19,8 @@ class Script:
 
     steps: list[Callable[[], Sequence[bytes]]]
     refusals: int = 0
+    #: The last connection that is not refused; None where there is none.
+    last: int | None = None
     connects: int = 0
     closes: int = 0
     waits: list[float] = field(default_factory=list)
@@ -27,7 +29,7 @@ class Script:
 
     def connect(self) -> None:
         self.connects += 1
-        if self.connects <= self.refusals:
+        if self.connects <= self.refusals or self.connects > (self.last or self.connects):
             raise ConnectionRefusedError("nobody listens")
 
     def read(self, *, wait_seconds: float) -> Sequence[bytes]:
@@ -128,13 +130,36 @@ def test_a_lost_connection_and_a_refused_one_are_tried_again(refusals: int) -> N
     assert not thread.is_alive()
 
 
+def test_what_came_before_the_loss_is_counted_while_the_broker_is_away() -> None:
+    seen = Seen()
+    flood = [message(number) for number in range(3 * BATCH_MESSAGES)]
+    pump = Pump(Script([lambda: flood, lost], last=1), seen)
+    thread = Thread(target=pump.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: len(seen.events) == len(flood), "all that had come is counted")
+        assert not pump.connected
+    finally:
+        pump.stop()
+        thread.join(timeout=10)
+
+
+def test_shedding_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    flood = [message(number) for number in range(10)]
+    pump = Pump(Script([lambda: flood] * 3), Seen(), buffer=Buffer(capacity_messages=1))
+    for _ in range(3):
+        pump.turn()
+    assert pump.buffer.shed == 27
+    assert caplog.text.count("is shed and counted") == 1
+
+
 def test_while_the_broker_is_away_time_passes_and_the_loop_turns() -> None:
     moments: list[float] = []
     pump = Pump(Script([], refusals=1000), lambda _, at: moments.append(at))
     thread = Thread(target=pump.run, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: moments and pump.turned_at == moments[-1], "a turn without a broker")
+        wait_until(lambda: len(moments) > 1 and pump.turned_at <= moments[-1], "two turns")
         assert not pump.connected
     finally:
         pump.stop()

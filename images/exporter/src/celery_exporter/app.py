@@ -63,7 +63,8 @@ class Exporter:
         self._repeat(self.monitor.read_broker, broker.INTERVAL_SECONDS[self._kind])
         if self.monitor.pump is not None:
             threading.Thread(target=self.monitor.pump.run, name="events", daemon=True).start()
-            self._repeat(self._ask_workers, roster.INTERVAL_SECONDS)
+            if self._app.conf.worker_enable_remote_control:
+                self._repeat(self._ask_workers, roster.INTERVAL_SECONDS)
         logger.info("Answering on port %d.", self.port)
 
     def stop(self) -> None:

@@ -8,6 +8,8 @@ on each worker.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import not_
 
 from celery_exporter.labels import labels
 from celery_exporter.readings import Reading
@@ -15,6 +17,7 @@ from celery_exporter.state import rows
 from celery_exporter.state.counting import State
 from celery_exporter.state.histogram import Histogram
 from celery_exporter.state.rows import NOWHERE, Row
+from celery_exporter.state.workers import Worker
 
 _HELP_OF_TASKS = {
     rows.SENT: "Sent when a task message is published.",
@@ -62,18 +65,14 @@ class Snapshot:
     now: float
 
 
-def page(snapshot: Snapshot) -> str:
-    """The whole page, in Prometheus' text format."""
-    return "".join(
-        (
-            *_tasks(snapshot.state),
-            *_histograms(snapshot.state),
-            *_workers(snapshot),
-            *_queues(snapshot),
-            *_rates(snapshot.state),
-            *_exporter(snapshot),
-        )
-    )
+def page(snapshot: Snapshot) -> Iterator[str]:
+    """The page in Prometheus' text format, in parts: as a whole it may have tens of megabytes."""
+    yield from _tasks(snapshot.state)
+    yield from _histograms(snapshot.state)
+    yield from _workers(snapshot)
+    yield from _queues(snapshot)
+    yield from _rates(snapshot)
+    yield from _exporter(snapshot)
 
 
 def _tasks(state: State) -> Iterator[str]:
@@ -86,7 +85,7 @@ def _tasks(state: State) -> Iterator[str]:
         yield _counters(name, produced if kind == rows.SENT else worked, kind)
     yield _head("celery_task_failed_total", "counter", "Sent if the execution of the task failed.")
     # Without an exception: a rate of failures is then 0, not unknown, where nothing has failed.
-    yield "".join([f"celery_task_failed_total{row.labels} 0\n" for row in worked])
+    yield _zeros("celery_task_failed_total", [row.labels for row in worked])
     yield from _failures(worked)
     yield _family(
         "celery_task_total",
@@ -97,12 +96,21 @@ def _tasks(state: State) -> Iterator[str]:
 
 
 def _counters(name: str, every: Sequence[Row], kind: int) -> str:
-    # The one place where a page has tens of thousands of lines.
-    return "".join([f"{name}{row.labels} {row.counts[kind]}\n" for row in every])
+    # The one place where a page has tens of thousands of lines. Each count is read once, as events
+    # are counted meanwhile; the many that are zero need no formatting.
+    counts = [row.counts[kind] for row in every]
+    zeros = _zeros(name, [row.labels for row in compress(every, map(not_, counts))])
+    others = zip(compress(every, counts), filter(None, counts), strict=True)
+    return zeros + "".join([f"{name}{row.labels} {count}\n" for row, count in others])
+
+
+def _zeros(name: str, each: Sequence[str]) -> str:
+    end = " 0\n"
+    return f"{name}{f'{end}{name}'.join(each)}{end}" if each else ""
 
 
 def _failures(every: Sequence[Row]) -> Iterator[str]:
-    for row in every:
+    for row in [row for row in every if row.failures]:
         for exception, count in list(row.failures.items()):
             pairs = labels(
                 name=row.name, hostname=row.host, exception=exception, queue_name=row.queue
@@ -126,25 +134,29 @@ def _histogram(
 ) -> Iterator[str]:
     yield _head(name, "histogram", meaning)
     for (task, queue), histogram in histograms.items():
-        bounds = [*map(_text, histogram.bounds_seconds), "+Inf"]
-        counts = histogram.cumulative()
-        for bound, count in zip(bounds, counts, strict=True):
-            yield f"{name}_bucket{labels(name=task, queue_name=queue, le=bound)} {count}\n"
-        pairs = labels(name=task, queue_name=queue)
-        yield f"{name}_sum{pairs} {_text(histogram.sum_seconds)}\n"
-        yield f"{name}_count{pairs} {counts[-1]}\n"
+        yield "".join(_buckets(name, task, queue, histogram))
+
+
+def _buckets(name: str, task: str, queue: str, histogram: Histogram) -> Iterator[str]:
+    bounds = [*map(_text, histogram.bounds_seconds), "+Inf"]
+    counts = histogram.cumulative()
+    for bound, count in zip(bounds, counts, strict=True):
+        yield f"{name}_bucket{labels(name=task, queue_name=queue, le=bound)} {count}\n"
+    pairs = labels(name=task, queue_name=queue)
+    yield f"{name}_sum{pairs} {_text(histogram.sum_seconds)}\n"
+    yield f"{name}_count{pairs} {counts[-1]}\n"
 
 
 def _workers(snapshot: Snapshot) -> Iterator[str]:
     up: dict[str, int] = {}
     active: dict[str, int] = {}
-    concurrency: dict[str, int] = {}
-    for worker in list(snapshot.state.workers.values()):
-        is_up = worker.up(snapshot.now)
-        up[worker.host] = max(up.get(worker.host, 0), int(is_up))
-        active[worker.host] = active.get(worker.host, 0) + worker.tasks_active() * is_up
-        if worker.concurrency is not None and is_up:
-            concurrency[worker.host] = concurrency.get(worker.host, 0) + worker.concurrency
+    concurrency: dict[str, int | None] = {}
+    for worker in _heard(snapshot):
+        host, is_up = worker.host, worker.up(snapshot.now)
+        up[host] = max(up.get(host, 0), int(is_up))
+        active[host] = active.get(host, 0) + worker.tasks_active() * is_up
+        if is_up:
+            concurrency[host] = _sum(concurrency.get(host, 0), worker.concurrency)
     yield _by("hostname", "celery_worker_up", "Whether a worker is heard of.", up)
     yield _by("hostname", "celery_worker_tasks_active", "Tasks that a worker runs.", active)
     yield _by(
@@ -202,12 +214,13 @@ def _queues(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _consumers(snapshot: Snapshot) -> Iterator[str]:
-    workers: dict[str, int] = {}
-    processes: dict[str, int] = {}
-    for worker in list(snapshot.state.workers.values()):
-        for queue in worker.queues if worker.up(snapshot.now) else ():
+    up = [worker for worker in _heard(snapshot) if worker.up(snapshot.now)]
+    workers = _idle_queues(snapshot, up)
+    processes: dict[str, int | None] = {**workers}
+    for worker in up:
+        for queue in worker.queues or ():
             workers[queue] = workers.get(queue, 0) + 1
-            processes[queue] = processes.get(queue, 0) + (worker.concurrency or 0)
+            processes[queue] = _sum(processes.get(queue, 0), worker.concurrency)
     yield _by("queue_name", "celery_active_worker_count", "Workers that consume a queue.", workers)
     yield _by(
         "queue_name",
@@ -217,6 +230,26 @@ def _consumers(snapshot: Snapshot) -> Iterator[str]:
     )
 
 
+def _heard(snapshot: Snapshot) -> Sequence[Worker]:
+    """All workers; none while their events cannot be heard, as nothing is known of them then."""
+    return [] if _is_deaf(snapshot) else list(snapshot.state.workers.values())
+
+
+def _is_deaf(snapshot: Snapshot) -> bool:
+    return snapshot.health.up.get("events") is False
+
+
+def _idle_queues(snapshot: Snapshot, up: Sequence[Worker]) -> dict[str, int]:
+    """The queues, each without a worker, where all workers were asked and have answered."""
+    if not snapshot.health.up.get("workers") or any(worker.queues is None for worker in up):
+        return {}
+    return dict.fromkeys(snapshot.dead_letters, 0)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
 def _all_unacked(reading: Reading) -> int | None:
     each = [depth.unacked for depth in reading.depths.values()]
     if reading.unacked is not None or not each or None in each:
@@ -224,13 +257,13 @@ def _all_unacked(reading: Reading) -> int | None:
     return sum(count for count in each if count is not None)
 
 
-def _rates(state: State) -> Iterator[str]:
-    queues = list(state.queues.values())
+def _rates(snapshot: Snapshot) -> Iterator[str]:
+    queues = [] if _is_deaf(snapshot) else list(snapshot.state.queues.values())
     yield _by(
         "queue_name",
         "celery_queue_running_tasks",
         "Tasks of a queue that run.",
-        {queue.name: queue.running for queue in queues},
+        {queue.name: queue.running_tasks() for queue in queues},
     )
     yield _by(
         "queue_name",
@@ -270,13 +303,7 @@ def _exporter(snapshot: Snapshot) -> Iterator[str]:
         "label",
         "celery_exporter_capped_total",
         "Times that a label found no room and was counted as other.",
-        {
-            "name": state.names.capped,
-            "queue_name": state.queue_names.capped,
-            "exception": state.exceptions.capped,
-            "hostname": state.workers_capped,
-            "row": state.rows.capped,
-        },
+        state.capped,
         kind="counter",
     )
     yield _family(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from celery_exporter import metrics, roster
@@ -42,6 +42,7 @@ class Monitor:
         self._reading: Reading | None = None
         self._oldest_seconds: Mapping[str, float] = {}
         self._up: dict[str, bool] = {}
+        self._said: set[str] = set()
         self.pump = Pump(source, self._take, clock=clock) if source else None
 
     def read_broker(self) -> None:
@@ -64,6 +65,7 @@ class Monitor:
 
     def ask_workers(self, ask: Callable[[], Mapping[str, roster.Answer]]) -> None:
         """Ask workers about themselves."""
+        asked_at = self._clock()
         try:
             answers = ask()
         except Exception as error:  # each transport has its own
@@ -76,10 +78,10 @@ class Monitor:
                     name,
                     concurrency=answer.concurrency,
                     queues=answer.queues,
-                    now=self._clock(),
+                    now=asked_at,
                 )
 
-    def page(self) -> str:
+    def page(self) -> Iterator[str]:
         """What Prometheus scrapes."""
         return metrics.page(
             metrics.Snapshot(
@@ -106,7 +108,21 @@ class Monitor:
 
     def _take(self, events: Sequence[Event], received_at: float) -> None:
         with self._lock:
+            if self.pump is not None and not self.pump.connected:
+                self._state.unheard(received_at)
             self._state.apply(events, received_at)
+        self._say_capped()
+
+    def _say_capped(self) -> None:
+        for label, count in self._state.capped.items():
+            if count and label not in self._said:
+                self._said.add(label)
+                logger.warning(
+                    "There are more values of %r than are told apart: the rest is counted as "
+                    "'other', and by celery_exporter_capped_total. Does a task, a queue or a "
+                    "worker have an id in its name? This is said once.",
+                    label,
+                )
 
     def _health(self) -> metrics.Health:
         if self.pump is None:

@@ -83,12 +83,21 @@ class Pump:
         self.turned_at = self._clock()
         waiting = bool(self.buffer)
         messages = self._source.read(wait_seconds=0 if waiting else wait_seconds)
-        self.buffer.put(messages, received_at=self._clock())
+        self._put(messages)
         self._hand_over()
 
     def _read_on(self) -> None:
         while not self._stopping.is_set():
             self.turn()
+
+    def _put(self, messages: Sequence[bytes]) -> None:
+        shed = self.buffer.shed
+        self.buffer.put(messages, received_at=self._clock())
+        if self.buffer.shed and not shed:
+            logger.warning(
+                "Events come faster than they are counted. What finds no room is shed and counted "
+                'as celery_exporter_events_total{outcome="shed"}; this is said once.'
+            )
 
     def _hand_over(self) -> None:
         events: list[Event] = []
@@ -133,6 +142,10 @@ class Pump:
             self._retry_seconds,
         )
         deadline = self._clock() + seconds
-        while self._clock() < deadline and not self._stopping.wait(WAIT_SECONDS):
+        while self._clock() < deadline and not self._stopping.wait(self._pause_seconds()):
             self.turned_at = self._clock()
-            self._sink([], self.turned_at)
+            self._hand_over()
+
+    def _pause_seconds(self) -> float:
+        # What had come before the connection was lost is counted meanwhile.
+        return 0 if self.buffer else WAIT_SECONDS

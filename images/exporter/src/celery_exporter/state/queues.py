@@ -26,13 +26,21 @@ class QueueCounts:
         while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW_SECONDS:
             self._samples.popleft()
 
+    def running_tasks(self) -> int | None:
+        """How many tasks run; None before any worker has told of a task of this queue."""
+        return self.running if self._is_worked else None
+
     def arrivals_per_second(self) -> float | None:
         """How many tasks are sent; None where producers send no events, and at the start."""
         return self._rate(1) if self.sent else None
 
     def completions_per_second(self) -> float | None:
-        """How many tasks end, in whatever way; None at the start."""
-        return self._rate(2)
+        """How many tasks end, in whatever way; None where no worker tells, and at the start."""
+        return self._rate(2) if self._is_worked else None
+
+    @property
+    def _is_worked(self) -> bool:
+        return bool(self.received or self.running or self.ended)
 
     def _rate(self, total: int) -> float | None:
         if len(self._samples) < 2:  # a rate has two ends

@@ -39,7 +39,7 @@ class Worker:
         self.active: int | None = None
         #: By its own answers; None when it was not asked or did not answer.
         self.concurrency: int | None = None
-        self.queues: Sequence[str] = ()
+        self.queues: Sequence[str] | None = None
         #: What it runs, by task id, the oldest first.
         self.running: dict[str, Held] = {}
         #: The last heartbeat told of fewer tasks than are known here.

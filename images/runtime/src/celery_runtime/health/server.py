@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from types import MappingProxyType
@@ -22,8 +22,8 @@ DEFAULT_PORT = 8080
 CLIENT_TIMEOUT_SECONDS = 5
 ACCEPT_RETRY_SECONDS = 0.1
 
-#: A text that is made when it is asked for.
-Page = Callable[[], str]
+#: A text that is made when it is asked for; or its parts, which are sent as they are made.
+Page = Callable[[], str | Iterator[str]]
 
 
 class Server:
@@ -71,6 +71,8 @@ class Server:
 
 class _Request(BaseHTTPRequestHandler):
     timeout = CLIENT_TIMEOUT_SECONDS
+    #: Small parts of a page go together.
+    wbufsize = 64 * 1024
     server_version = "celery-runtime"
     sys_version = ""
 
@@ -87,7 +89,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if page := self._pages.get(self.path):
-            self._write(200, "text/plain; version=0.0.4; charset=utf-8", page())
+            self._write_page(page())
             return
         ask = self._asked.get(self.path)
         if ask is None:
@@ -101,6 +103,28 @@ class _Request(BaseHTTPRequestHandler):
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
         self._write(status, "application/json", json.dumps(answer) + "\n")
+
+    def _write_page(self, page: str | Iterator[str]) -> None:
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        if isinstance(page, str):
+            self._write(200, kind, page)
+        elif self.request_version == "HTTP/1.0":  # it knows no parts
+            self._write(200, kind, "".join(page))
+        else:
+            self._write_parts(kind, page)
+
+    def _write_parts(self, kind: str, parts: Iterator[str]) -> None:
+        self.protocol_version = "HTTP/1.1"
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for body in filter(None, map(str.encode, parts)):  # an empty one would be the end
+            self.wfile.write(b"%x\r\n" % len(body))
+            self.wfile.write(body)
+            self.wfile.write(b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
 
     def _write(self, status: int, kind: str, text: str) -> None:
         body = text.encode()
