@@ -7,6 +7,7 @@ to each, one after the other, in turns. The tables are Markdown, and are kept be
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -47,7 +48,10 @@ START_SECONDS = 60
 DRAIN_SECONDS = 600
 #: Silence after which everything that came is done.
 IDLE_SECONDS = 1.0
-IDLE_CPU_SECONDS = 0.02
+LOOK_SECONDS = 0.1
+BLOCK_BYTES = 1024 * 1024
+#: Of each look; what a process does by the clock takes less.
+BUSY_SECONDS = 0.04
 
 
 @dataclass
@@ -68,16 +72,23 @@ class Subject:
         resident = next(line for line in lines if line.startswith("VmRSS"))
         return int(resident.split()[1]) / 1024
 
-    def scrape(self) -> tuple[float, str]:
-        """The seconds until the whole page has come, and the page."""
-        page, block = bytearray(), memoryview(bytearray(1024 * 1024))
+    def page(self) -> str:
+        """What Prometheus would get."""
+        return b"".join(self._scrape()).decode()
+
+    def scrape_seconds(self) -> float:
+        """How long it takes until the whole page has come."""
         began = time.perf_counter()
+        for _ in self._scrape():
+            pass
+        return time.perf_counter() - began
+
+    def _scrape(self) -> Iterator[bytes]:
         with closing(HTTPConnection("127.0.0.1", self.port, timeout=DRAIN_SECONDS)) as connection:
             connection.request("GET", "/metrics")
             answer = connection.getresponse()
-            while received := answer.readinto(block):
-                page += block[:received]
-        return time.perf_counter() - began, page.decode()
+            while block := answer.read1(BLOCK_BYTES):
+                yield block
 
     def wait_until_idle(self) -> float:
         """When it last did something."""
@@ -85,10 +96,11 @@ class Subject:
         busy_at, before = time.monotonic(), self.cpu_seconds()
         while time.monotonic() - busy_at < IDLE_SECONDS:
             assert time.monotonic() < deadline, "never idle"
-            time.sleep(0.1)
+            time.sleep(LOOK_SECONDS)
             now = self.cpu_seconds()
-            if now - before > IDLE_CPU_SECONDS:
-                busy_at, before = time.monotonic(), now
+            if now - before > BUSY_SECONDS:
+                busy_at = time.monotonic()
+            before = now
         return busy_at
 
 
@@ -159,12 +171,14 @@ def compared(cost: Cost, medians: dict[str, Cost]) -> list[str]:
 
 
 def cost(redis: Redis, start: Start, workers: int) -> Cost:
-    """One process, from the first event to the last."""
+    """One process, from the first event to the last; Redis has them all when it begins."""
     with listening(redis, start) as subject:
         publish(redis, lives(0, 1000, workers=workers))
         subject.wait_until_idle()
-        cpu, began = subject.cpu_seconds(), time.monotonic()
+        subject.process.send_signal(signal.SIGSTOP)
         count = publish(redis, lives(1000, EVENTS // 4, workers=workers))
+        cpu, began = subject.cpu_seconds(), time.monotonic()
+        subject.process.send_signal(signal.SIGCONT)
         ended = subject.wait_until_idle()
         cpu = subject.cpu_seconds() - cpu
     return Cost(count / (ended - began), cpu * 100_000 / count)
@@ -183,8 +197,7 @@ def memory(redis: Redis, starts: dict[str, Start]) -> Table:
                 subject.wait_until_idle() if first % 50_000 == 0 else None
             done = until
             subject.wait_until_idle()
-            _, page = subject.scrape()
-            shed = sample(page, 'celery_exporter_events_total{outcome="shed"}')
+            shed = sample(subject.page(), 'celery_exporter_events_total{outcome="shed"}')
             table.add_row(f"{until:,}", f"{subject.memory_mib():.0f}", shed)
     return table
 
@@ -199,9 +212,9 @@ def scrapes(redis: Redis, starts: dict[str, Start]) -> Table:
             publish(redis, lives(0, pairs, workers=SCRAPED_WORKERS), together=TOGETHER)
             subject.wait_until_idle()
             cpu = subject.cpu_seconds()
-            taken = [subject.scrape() for _ in range(times)]
+            seconds = [subject.scrape_seconds() for _ in range(times)]
             cpu = (subject.cpu_seconds() - cpu) / times
-            seconds, page = [second for second, _ in taken], taken[-1][1]
+            page = subject.page()
             table.add_row(
                 name,
                 *(

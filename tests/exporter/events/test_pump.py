@@ -9,7 +9,7 @@ import pytest
 
 from celery_exporter.events.buffer import Buffer
 from celery_exporter.events.decoding import Event, from_body
-from celery_exporter.events.pump import BATCH_MESSAGES, Pump
+from celery_exporter.events.pump import BATCH_BYTES, BATCH_MESSAGES, Pump
 from tests.runtime.conftest import wait_until
 
 
@@ -99,9 +99,18 @@ def test_a_buffer_is_bounded_in_bytes_too_and_has_room_again() -> None:
     buffer = Buffer(capacity_bytes=100)
     buffer.put([b"x" * 60, b"x" * 60, b"x" * 40], received_at=0)
     assert (len(buffer), buffer.shed) == (2, 1)
-    assert len(list(buffer.take(5))) == 2
+    assert len(list(buffer.take(5, most_bytes=60))) == 1
+    assert len(list(buffer.take(5, most_bytes=1000))) == 1
     buffer.put([b"x" * 100], received_at=0)
     assert (len(buffer), buffer.shed) == (1, 1)
+
+
+def test_large_messages_are_read_faster_than_they_are_counted() -> None:
+    large = orjson.dumps([{"type": "task-sent", "uuid": "x" * 1000}] * 100)
+    pump = Pump(Script([lambda: [large] * 20] * 2), Seen())
+    pump.turn()
+    pump.turn()
+    assert len(pump.buffer) == 2 * (20 - (BATCH_BYTES // len(large) + 1))
 
 
 def test_what_cannot_be_read_is_counted_and_the_rest_goes_on() -> None:

@@ -37,6 +37,8 @@ _STATUSES = {
     "revoked": rows.REVOKED,
 }
 
+SLICE_ROWS = 1000
+
 Value = int | float | None
 Sample = tuple[str, Value]
 
@@ -82,10 +84,11 @@ def _tasks(state: State) -> Iterator[str]:
     for kind, meaning in _HELP_OF_TASKS.items():
         name = f"celery_task_{rows.KINDS[kind]}_total"
         yield _head(name, "counter", meaning)
-        yield _counters(name, produced if kind == rows.SENT else worked, kind)
+        yield from _counters(name, produced if kind == rows.SENT else worked, kind)
     yield _head("celery_task_failed_total", "counter", "Sent if the execution of the task failed.")
     # Without an exception: a rate of failures is then 0, not unknown, where nothing has failed.
-    yield _zeros("celery_task_failed_total", [row.labels for row in worked])
+    for some in _slices(worked):
+        yield _zeros("celery_task_failed_total", [row.labels for row in some])
     yield from _failures(worked)
     yield _family(
         "celery_task_total",
@@ -95,13 +98,20 @@ def _tasks(state: State) -> Iterator[str]:
     )
 
 
-def _counters(name: str, every: Sequence[Row], kind: int) -> str:
+def _counters(name: str, every: Sequence[Row], kind: int) -> Iterator[str]:
     # The one place where a page has tens of thousands of lines. Each count is read once, as events
     # are counted meanwhile; the many that are zero need no formatting.
-    counts = [row.counts[kind] for row in every]
-    zeros = _zeros(name, [row.labels for row in compress(every, map(not_, counts))])
-    others = zip(compress(every, counts), filter(None, counts), strict=True)
-    return zeros + "".join([f"{name}{row.labels} {count}\n" for row, count in others])
+    for some in _slices(every):
+        counts = [row.counts[kind] for row in some]
+        pairs = [row.labels for row in some]
+        yield _zeros(name, list(compress(pairs, map(not_, counts))))
+        others = zip(compress(pairs, counts), filter(None, counts), strict=True)
+        yield "".join([f"{name}{each} {count}\n" for each, count in others])
+
+
+def _slices(every: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    # Texts of about 100 kB: larger ones leave the processor's cache, and the heap.
+    return (every[first : first + SLICE_ROWS] for first in range(0, len(every), SLICE_ROWS))
 
 
 def _zeros(name: str, each: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from celery_exporter.events.decoding import Event, UnreadableError
 
 #: Between two looks at the broker: some milliseconds of work.
 BATCH_MESSAGES = 500
+#: Less than is read at once, so that also large messages are read faster than they are counted.
+BATCH_BYTES = 384 * 1024
 WAIT_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 30.0
@@ -102,7 +104,7 @@ class Pump:
     def _hand_over(self) -> None:
         events: list[Event] = []
         since = 0.0
-        for received_at, message in self.buffer.take(BATCH_MESSAGES):
+        for received_at, message in self.buffer.take(BATCH_MESSAGES, most_bytes=BATCH_BYTES):
             if received_at != since and events:
                 self._sink(events, since)
                 events = []
