@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_exporter import roster
 from celery_exporter.monitor import STUCK_AFTER_SECONDS, Monitor
@@ -87,6 +88,17 @@ def test_lengths_are_unknown_while_the_broker_is_away() -> None:
     assert value(seen, "celery_dead_letter_queue_length", queue_name="email") is None
     assert value(seen, "celery_exporter_up", source="broker") == 0
     assert broker.closed == 1
+
+
+def test_why_the_broker_cannot_be_asked_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Away(FakeBroker):
+        def read(self, queues: Sequence[str]) -> Reading:
+            raise RedisConnectionError(f"{len(queues)} questions refused")
+
+    watching = monitor(Away())
+    for _ in range(3):
+        watching.read_broker()
+    assert caplog.messages == ["The broker cannot be asked: ConnectionError: 2 questions refused"]
 
 
 def test_it_is_ready_once_the_broker_was_asked_even_if_it_is_away() -> None:

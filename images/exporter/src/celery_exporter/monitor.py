@@ -8,7 +8,7 @@ from threading import Lock
 from celery_exporter import metrics, roster
 from celery_exporter.broker.ages import Ages
 from celery_exporter.events.decoding import Event
-from celery_exporter.events.pump import Pump, Source
+from celery_exporter.events.pump import Pump, Source, said
 from celery_exporter.readings import Broker, Reading
 from celery_exporter.state.counting import State
 from celery_runtime.health.probes import Verdict
@@ -142,7 +142,7 @@ class Monitor:
         was_up = self._up.get(source, True)
         self._up[source] = error is None
         if error is not None and was_up:
-            logger.warning("The %s cannot be asked: %r", source, error)
+            logger.warning("The %s cannot be asked: %s", source, said(error))
 
 
 def queues_with_dead_letters(queues: Iterable[object]) -> dict[str, str]:

@@ -40,6 +40,11 @@ class Source(Protocol):
 Sink = Callable[[Sequence[Event], float], None]
 
 
+def said(error: Exception) -> str:
+    """Which error, and what it says: redis-py's tell one of both, however they are printed."""
+    return f"{type(error).__name__}: {error}"
+
+
 class Pump:
     """Reads, decodes and hands over; reconnects for ever."""
 
@@ -129,7 +134,7 @@ class Pump:
         self.connected, self._retry_seconds = True, RETRY_SECONDS
 
     def _lost(self, error: Exception) -> None:
-        logger.warning("No events, next try in %.0f s: %r", self._retry_seconds, error)
+        logger.warning("No events, next try in %.0f s: %s", self._retry_seconds, said(error))
         self.connected = False
 
     def _close(self) -> None:
