@@ -146,7 +146,8 @@ def test_a_rabbitmq_that_goes_away_and_comes_back_is_said_and_waited_for(
         server.start()
 
     def is_counted() -> bool:
-        with app.events.default_dispatcher() as dispatcher:
+        with app.connection_for_write() as connection:  # those of the pool are broken
+            dispatcher = app.events.Dispatcher(connection)
             dispatcher.send("task-sent", uuid="a", name="b", queue="default")
         return bool(watching.value("celery_task_sent_total", name="b", queue_name="default"))
 
