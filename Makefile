@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit picture lint up down
+.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources picture lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -45,6 +45,9 @@ bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspec
 
 bench-exporter: $(UV) ## The exporter's CPU, memory and scrapes, beside celery-exporter and the floor
 	@$(CI) exec --test-servers python -m tests.benchmarks.exporter
+
+bench-sources: $(UV) ## What Celery's events cost workers, producers and brokers
+	@$(CI) exec --brokers python -m tests.benchmarks.sources
 
 bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
 	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py

@@ -46,10 +46,10 @@ __all__ = [
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def samples_of(page: str) -> Samples:
+def samples_of(page: str | Iterator[str]) -> Samples:
     """A page as Prometheus reads it; a series that comes twice fails."""
     found: Samples = {}
-    for family in text_string_to_metric_families(page):
+    for family in text_string_to_metric_families("".join(page)):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in found, key

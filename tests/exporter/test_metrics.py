@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from celery_exporter import metrics
 from celery_exporter.metrics import Health, Snapshot
@@ -57,7 +59,7 @@ def page_of(state: State, **changes: Any) -> str:  # noqa: ANN401
         "oldest_seconds": {},
         "now": 1.0,
     }
-    return metrics.page(Snapshot(state=state, **{**defaults, **changes}))
+    return "".join(metrics.page(Snapshot(state=state, **{**defaults, **changes})))
 
 
 def test_every_metric_that_dashboards_know_is_there_with_its_type(state: State) -> None:
@@ -120,6 +122,44 @@ def test_workers_on_one_host_are_added_up(state: State) -> None:
     assert value(seen, "celery_worker_concurrency", hostname="pod-1") == 8
     assert value(seen, "celery_active_worker_count", queue_name="email") == 2
     assert value(seen, "celery_active_process_count", queue_name="email") == 8
+
+
+def test_a_process_count_of_which_a_part_is_not_known_is_not_known(state: State) -> None:
+    state.answered("io@pod-1", concurrency=4, queues=["email"], now=1)
+    state.answered("io@pod-2", concurrency=None, queues=["email"], now=1)
+    seen = samples_of(page_of(state))
+    assert value(seen, "celery_active_worker_count", queue_name="email") == 2
+    assert value(seen, "celery_active_process_count", queue_name="email") is None
+    assert value(seen, "celery_worker_concurrency", hostname="pod-1") == 4
+    assert value(seen, "celery_worker_concurrency", hostname="pod-2") is None
+
+
+@pytest.mark.parametrize(
+    ("up", "count"), [({"workers": True}, 0), ({"workers": False}, None), ({}, None)]
+)
+def test_a_queue_without_workers_has_none_once_they_were_asked(
+    state: State, up: dict[str, bool], count: int | None
+) -> None:
+    state.answered("io@pod-1", concurrency=4, queues=["other-queue"], now=1)
+    seen = samples_of(page_of(state, health=Health(up=up)))
+    for name in ("celery_active_worker_count", "celery_active_process_count"):
+        assert value(seen, name, queue_name="email") == count
+    state.apply([event("task-received", hostname="io@pod-2")], 1)
+    seen = samples_of(page_of(state, health=Health(up=up)))
+    assert value(seen, "celery_active_worker_count", queue_name="email") is None
+
+
+def test_of_a_queue_of_which_no_worker_tells_it_is_not_known_what_runs(state: State) -> None:
+    for now in (0, 10, 20):
+        state.apply([event("task-sent", f"id-{now}", queue="email")], now)
+    seen = samples_of(page_of(state))
+    assert value(seen, "celery_queue_arrivals_per_second", queue_name="email") == 0.1
+    for queue in ("email", "default"):
+        for name in ("celery_queue_running_tasks", "celery_queue_completions_per_second"):
+            assert value(seen, name, queue_name=queue) is None
+    state.apply([event("task-received", "id-0"), event("task-started", "id-0")], 21)
+    seen = samples_of(page_of(state))
+    assert value(seen, "celery_queue_running_tasks", queue_name="email") == 1
 
 
 def test_a_worker_that_is_down_says_so_and_counts_for_nothing(state: State) -> None:
@@ -187,6 +227,28 @@ def test_what_was_shed_cut_and_foreign_is_said(state: State) -> None:
         assert value(seen, "celery_exporter_events_total", outcome=outcome) == count
     assert value(seen, "celery_exporter_capped_total", label="name") == 0
     assert value(seen, "celery_exporter_buffered_messages") == 6
+
+
+texts = st.text(max_size=6) | st.text(alphabet='"\\\n{},= \r\t\0\u2028é\ud800?', max_size=6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(texts, texts, texts), max_size=6))
+def test_whatever_names_come_the_page_can_be_read_and_no_series_comes_twice(
+    names: list[tuple[str, str, str]],
+) -> None:
+    state = State(default_queue="default")
+    for number, (name, host, queue) in enumerate(names):
+        state.answered(host, concurrency=1, queues=[queue], now=1)
+        sent = event("task-sent", str(number), name=name, queue=queue)
+        came = event("task-received", str(number), name=name, hostname=host)
+        state.apply([sent, came, event("task-started", str(number), hostname=host)], 1)
+    page = page_of(state)
+    page.encode()
+    seen = samples_of(page)
+    for kind in ("sent", "received", "started"):
+        counts = [seen[each] for each in seen if each[0] == f"celery_task_{kind}_total"]
+        assert sum(counts) == len(names)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
 """What is told while the broker is there, away, and slow."""
 
+import itertools
+import threading
 from collections.abc import Mapping, Sequence
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_exporter import roster
 from celery_exporter.monitor import STUCK_AFTER_SECONDS, Monitor
@@ -8,6 +13,8 @@ from celery_exporter.readings import Depth, Reading
 from celery_exporter.scaling import Board
 from celery_exporter.state.counting import State
 from tests.exporter.conftest import samples_of, value
+from tests.exporter.fleet.test_tally import running
+from tests.exporter.state.celery_events import TASK, WORKER, event, life
 from tests.exporter.worlds import group
 
 
@@ -92,6 +99,17 @@ def test_lengths_are_unknown_while_the_broker_is_away() -> None:
     assert broker.closed == 1
 
 
+def test_why_the_broker_cannot_be_asked_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    class Away(FakeBroker):
+        def read(self, queues: Sequence[str]) -> Reading:
+            raise RedisConnectionError(f"{len(queues)} questions refused")
+
+    watching = monitor(Away())
+    for _ in range(3):
+        watching.read_broker()
+    assert caplog.messages == ["The broker cannot be asked: ConnectionError: 2 questions refused"]
+
+
 def test_it_is_ready_once_the_broker_was_asked_even_if_it_is_away() -> None:
     broker = FakeBroker()
     broker.away = True
@@ -121,7 +139,9 @@ def test_a_broker_without_events_has_no_loop_that_could_be_stuck() -> None:
 
 
 def test_workers_that_cannot_be_asked_keep_what_they_said() -> None:
-    watching = monitor(FakeBroker())
+    watching = monitor(FakeBroker(), Clock(), Silence())
+    assert watching.pump is not None
+    watching.pump.connected = True
     watching.ask_workers(lambda: {"io@pod-1": roster.Answer(4, ("email",))})
 
     def fail() -> Mapping[str, roster.Answer]:
@@ -133,13 +153,83 @@ def test_workers_that_cannot_be_asked_keep_what_they_said() -> None:
     assert value(seen, "celery_exporter_up", source="workers") == 0
 
 
+def test_while_no_event_can_be_heard_workers_are_unknown_and_afterwards_still_there() -> None:
+    clock = Clock()
+    watching = monitor(FakeBroker(), clock, Silence())
+    pump = watching.pump
+    assert pump is not None
+    pump.connected = True
+    watching._take(life()[:3], 1.0)
+    assert value(samples_of(watching.page()), "celery_worker_up", hostname="pod-1") == 1
+    pump.connected = False
+    for clock.now in (60.0, 120.0, 180.0):
+        watching._take([], clock.now)
+        seen = samples_of(watching.page())
+        for name in ("celery_worker_up", "celery_worker_tasks_active"):
+            assert value(seen, name, hostname="pod-1") is None
+        assert value(seen, "celery_queue_running_tasks", queue_name="email") is None
+        assert value(seen, "celery_task_sent_total", name=TASK, queue_name="email") == 1
+    pump.connected = True
+    watching._take([], clock.now)
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_worker_up", hostname="pod-1") == 1
+    assert value(seen, "celery_queue_running_tasks", queue_name="email") == 1
+
+
+def test_a_goodbye_while_workers_are_asked_counts_more_than_the_answer() -> None:
+    clock = Clock()
+    watching = monitor(FakeBroker(), clock)
+
+    def ask() -> Mapping[str, roster.Answer]:
+        clock.now = 3.0
+        watching._take([event("worker-offline")], 2.0)
+        return {WORKER: roster.Answer(4, ("email",))}
+
+    watching.ask_workers(ask)
+    assert value(samples_of(watching.page()), "celery_worker_up", hostname="pod-1") == 0
+
+
+def test_a_label_that_is_capped_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    watching = monitor(FakeBroker())
+    for first in range(0, 100_000, 500):
+        numbers = range(first, first + 500)
+        watching._take([event("task-sent", f"{n}", name=f"junk-{n}") for n in numbers], first)
+    assert caplog.text.count("more values of 'name'") == 1
+    assert value(samples_of(watching.page()), "celery_exporter_capped_total", label="name") == 99e3
+
+
+def test_pages_are_whole_while_events_are_counted() -> None:
+    watching = monitor(FakeBroker())
+    stopping = threading.Event()
+
+    def count() -> None:
+        for number in itertools.count():
+            if stopping.is_set():
+                return
+            host = f"io@pod-{number % 5}"
+            name = f"task-{number % 7}"
+            came = event("task-received", str(number), name=name, hostname=host)
+            end = event("task-failed", str(number), hostname=host, exception="ValueError()")
+            watching._take([came, end], number)
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    try:
+        for _ in range(30):
+            assert samples_of(watching.page())
+    finally:
+        stopping.set()
+        thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
 def test_the_two_answers_of_a_worker_are_one_and_either_may_be_missing_or_broken() -> None:
     stats = {"a": {"pool": {"max-concurrency": 4}}, "b": {"pool": None}, "c": "?"}
     queues = {"a": [{"name": "email"}], "d": [{"name": "email"}, 5]}
     assert roster.answers(stats, queues) == {
         "a": roster.Answer(4, ("email",)),
-        "b": roster.Answer(None, ()),
-        "c": roster.Answer(None, ()),
+        "b": roster.Answer(None, None),
+        "c": roster.Answer(None, None),
         "d": roster.Answer(None, ("email",)),
     }
 
@@ -168,3 +258,18 @@ def test_the_first_reading_after_the_broker_was_away_is_of_all_queues() -> None:
         watching.read_broker(all_every_seconds=5)
         clock.now += 1
     assert [len(queues) for queues in broker.queues] == [2, 1, 2]
+
+
+def test_while_no_worker_can_be_asked_what_they_run_is_unknown_not_zero() -> None:
+    watching = monitor(FakeBroker())
+    watching.tally([running("pod-1")])
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_queue_running_tasks", queue_name="email") == 0
+    watching.tally(None)
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_exporter_up", source="workers") == 0
+    assert value(seen, "celery_queue_running_tasks", queue_name="email") is None
+    assert value(seen, "celery_worker_up", hostname="pod-1") is None
+    watching.tally([running("pod-1", "email")])
+    seen = samples_of(watching.page())
+    assert value(seen, "celery_queue_running_tasks", queue_name="email") == 1

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils.json import dumps
 
-from celery_exporter.events.decoding import UnreadableError, from_body, from_envelope
+from celery_exporter.events.decoding import MAX_BYTES, UnreadableError, from_body, from_envelope
 
 EVENT = {"type": "task-started", "uuid": "ü-1", "hostname": "io@pod"}
 
@@ -54,6 +54,12 @@ def test_an_event_and_a_list_of_them_come_out_of_both_wrappings(sent: object) ->
 def test_what_is_no_event_is_refused(broken: bytes) -> None:
     with pytest.raises(UnreadableError):
         from_envelope(broken)
+
+
+def test_what_is_larger_than_any_events_is_refused_before_it_is_decoded() -> None:
+    for decode, payload in ((from_body, b" " * MAX_BYTES), (from_envelope, b'"' * MAX_BYTES)):
+        with pytest.raises(UnreadableError, match="at most 1,048,576 are read"):
+            decode(payload + b" ")
 
 
 @given(st.binary() | st.binary().map(envelope))

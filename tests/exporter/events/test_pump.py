@@ -9,7 +9,7 @@ import pytest
 
 from celery_exporter.events.buffer import Buffer
 from celery_exporter.events.decoding import Event, from_body
-from celery_exporter.events.pump import BATCH_MESSAGES, Pump
+from celery_exporter.events.pump import BATCH_BYTES, BATCH_MESSAGES, Pump
 from tests.runtime.conftest import wait_until
 
 
@@ -19,6 +19,8 @@ class Script:
 
     steps: list[Callable[[], Sequence[bytes]]]
     refusals: int = 0
+    #: The last connection that is not refused; None where there is none.
+    last: int | None = None
     connects: int = 0
     closes: int = 0
     waits: list[float] = field(default_factory=list)
@@ -27,7 +29,7 @@ class Script:
 
     def connect(self) -> None:
         self.connects += 1
-        if self.connects <= self.refusals:
+        if self.connects <= self.refusals or self.connects > (self.last or self.connects):
             raise ConnectionRefusedError("nobody listens")
 
     def read(self, *, wait_seconds: float) -> Sequence[bytes]:
@@ -97,9 +99,18 @@ def test_a_buffer_is_bounded_in_bytes_too_and_has_room_again() -> None:
     buffer = Buffer(capacity_bytes=100)
     buffer.put([b"x" * 60, b"x" * 60, b"x" * 40], received_at=0)
     assert (len(buffer), buffer.shed) == (2, 1)
-    assert len(list(buffer.take(5))) == 2
+    assert len(list(buffer.take(5, most_bytes=60))) == 1
+    assert len(list(buffer.take(5, most_bytes=1000))) == 1
     buffer.put([b"x" * 100], received_at=0)
     assert (len(buffer), buffer.shed) == (1, 1)
+
+
+def test_large_messages_are_read_faster_than_they_are_counted() -> None:
+    large = orjson.dumps([{"type": "task-sent", "uuid": "x" * 1000}] * 100)
+    pump = Pump(Script([lambda: [large] * 20] * 2), Seen())
+    pump.turn()
+    pump.turn()
+    assert len(pump.buffer) == 2 * (20 - (BATCH_BYTES // len(large) + 1))
 
 
 def test_what_cannot_be_read_is_counted_and_the_rest_goes_on() -> None:
@@ -128,13 +139,36 @@ def test_a_lost_connection_and_a_refused_one_are_tried_again(refusals: int) -> N
     assert not thread.is_alive()
 
 
+def test_what_came_before_the_loss_is_counted_while_the_broker_is_away() -> None:
+    seen = Seen()
+    flood = [message(number) for number in range(3 * BATCH_MESSAGES)]
+    pump = Pump(Script([lambda: flood, lost], last=1), seen)
+    thread = Thread(target=pump.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: len(seen.events) == len(flood), "all that had come is counted")
+        assert not pump.connected
+    finally:
+        pump.stop()
+        thread.join(timeout=10)
+
+
+def test_shedding_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    flood = [message(number) for number in range(10)]
+    pump = Pump(Script([lambda: flood] * 3), Seen(), buffer=Buffer(capacity_messages=1))
+    for _ in range(3):
+        pump.turn()
+    assert pump.buffer.shed == 27
+    assert caplog.text.count("is shed and counted") == 1
+
+
 def test_while_the_broker_is_away_time_passes_and_the_loop_turns() -> None:
     moments: list[float] = []
     pump = Pump(Script([], refusals=1000), lambda _, at: moments.append(at))
     thread = Thread(target=pump.run, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: moments and pump.turned_at == moments[-1], "a turn without a broker")
+        wait_until(lambda: len(moments) > 1 and pump.turned_at <= moments[-1], "two turns")
         assert not pump.connected
     finally:
         pump.stop()

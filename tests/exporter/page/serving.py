@@ -7,7 +7,7 @@ from typing import Literal
 from celery_exporter.overview import Overview
 from celery_exporter.page import pages
 from celery_runtime.health.probes import Verdict
-from celery_runtime.health.server import Response, Server
+from celery_runtime.health.server import Made, Response, Server
 from tests.exporter.page import samples
 
 
@@ -40,7 +40,7 @@ class Site:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.port}/"
 
-    def _answer(self) -> Response | str:
+    def _answer(self) -> Made:
         self.asked += 1
         if self.trouble == "gone":
             raise ConnectionResetError

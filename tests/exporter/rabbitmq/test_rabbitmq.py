@@ -129,6 +129,32 @@ def test_a_management_api_that_is_away_leaves_what_amqp_tells(app: Celery) -> No
         broker.close()
 
 
+def test_a_rabbitmq_that_goes_away_and_comes_back_is_said_and_waited_for(
+    app: Celery, exporter: StartExporter, server: servers.Container
+) -> None:
+    app.send_task("a", queue="default")
+    watching = exporter()
+    watching.wait_for(1, "celery_exporter_up", source="events")
+    watching.wait_for(1, "celery_exporter_queue_up", queue_name="default")
+    server.stop()
+    try:
+        for source in ("events", "broker"):
+            watching.wait_for(0, "celery_exporter_up", source=source)
+        assert watching.value("celery_queue_length", queue_name="default") is None
+        assert watching.get("/live")[0] == watching.get("/ready")[0] == 200
+    finally:
+        server.start()
+
+    def is_counted() -> bool:
+        with app.connection_for_write() as connection:  # those of the pool are broken
+            dispatcher = app.events.Dispatcher(connection)
+            dispatcher.send("task-sent", uuid="a", name="b", queue="default")
+        return bool(watching.value("celery_task_sent_total", name="b", queue_name="default"))
+
+    wait_until(is_counted, "events are counted again", seconds=60)
+    watching.wait_for(1, "celery_exporter_queue_up", queue_name="default")
+
+
 def test_a_task_is_seen_from_its_sending_to_its_end(
     app: Celery, exporter: StartExporter, worker: Start, mounted: Mounted
 ) -> None:

@@ -1,6 +1,7 @@
 """Whatever comes in, the state stays up and bounded, and says what it has cut."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,6 +116,54 @@ def test_names_that_are_known_keep_their_counts_in_a_flood_of_others() -> None:
         state.apply([event("task-received", f"id-{number}", name=f"junk-{number}")], 1)
     state.apply([event("task-received", "last")], 1)
     assert counted(state, name="shop.pay") == {"received": 2}
+
+
+def test_what_finds_no_room_is_counted_and_said_by_each_label() -> None:
+    state = State(default_queue="default", limits=SMALL)
+    for number in range(100):
+        task_id, name, host = f"id-{number}", f"n{number}", f"io@pod-{number % 50}"
+        state.apply(
+            [
+                event("task-sent", task_id, name=name, queue=f"queue-{number}"),
+                event("task-received", task_id, name=name, hostname=host),
+                event("task-started", task_id, hostname=host),
+            ],
+            1,
+        )
+    assert_bounded(state)
+    assert state.held == SMALL.held
+    assert state.untracked == 2 * (100 - SMALL.held)
+    for number in range(100):
+        host, exception = f"io@pod-{number % 50}", f"E{number}()"
+        end = event("task-failed", f"id-{number}", hostname=host, exception=exception)
+        state.apply([end], 2)
+    assert_bounded(state)
+    assert {label for label, count in state.capped.items() if count} == {
+        *("name", "queue_name", "exception", "hostname"),
+    }
+    assert state.totals[1:5] == [100, 100, 0, 100]
+
+
+def test_rows_beyond_the_cap_share_one_and_are_said() -> None:
+    state = State(default_queue="default", limits=replace(SMALL, names=50, rows=20))
+    for number in range(50):
+        state.apply([event("task-sent", f"id-{number}", name=f"n{number}")], 1)
+    assert (len(state.rows), state.capped["row"]) == (21, 30)
+    assert counted(state, name=OTHER) == {"sent": 30}
+
+
+def test_histograms_beyond_the_cap_share_one() -> None:
+    state = State(default_queue="default", limits=SMALL)
+    queues = [f"queue-{number}" for number in range(3)]
+    for number in range(9):
+        name, task_id = f"n{number // 3}", f"id-{number}"
+        sent = event("task-sent", task_id, name=name, queue=queues[number % 3])
+        came = event("task-received", task_id, name=name)
+        end = event("task-succeeded", task_id, runtime=1.0)
+        state.apply([sent, came, event("task-started", task_id), end], 1)
+    for histograms in (state.waits, state.runtimes):
+        assert len(histograms) == SMALL.names + 1
+        assert sum(each.count for each in histograms.values()) == 9
 
 
 def test_a_name_of_a_megabyte_is_cut() -> None:

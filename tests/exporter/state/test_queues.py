@@ -24,6 +24,7 @@ def test_there_is_no_rate_of_one_moment_and_no_arrivals_where_producers_are_sile
     queue.ended = 10
     queue.sample(5)
     assert (queue.arrivals_per_second(), queue.completions_per_second()) == (None, 2)
+    assert QueueCounts("other").running_tasks() is None
 
 
 def test_an_idle_queue_keeps_few_samples() -> None:

@@ -184,3 +184,8 @@ def test_what_producers_sent_is_remembered_until_a_worker_has_it(state: State) -
     assert state.sent_at("id-1") == 5
     state.apply([event("task-received")], FORGOTTEN_AFTER_SECONDS)
     assert state.sent_at("id-1") is None
+
+
+def test_of_a_countdown_it_is_not_known_since_when_it_should_have_run(state: State) -> None:
+    state.apply([event("task-sent", queue="email", eta="2026-01-01T00:00:00+00:00")], 5)
+    assert state.sent_at("id-1") is None

@@ -6,7 +6,7 @@ import pytest
 
 from celery_exporter.state.counting import State
 from celery_exporter.state.workers import FORGOTTEN_AFTER_SECONDS, LOST_AFTER_SECONDS
-from tests.exporter.state.celery_events import WORKER, Event, counted, event, life
+from tests.exporter.state.celery_events import TASK, WORKER, Event, counted, event, life
 
 
 @pytest.fixture
@@ -47,7 +47,54 @@ def test_what_a_lost_worker_ran_runs_no_more(state: State) -> None:
     state.apply([], LOST_AFTER_SECONDS)
     assert state.queues["email"].running == 1
     state.apply([], LOST_AFTER_SECONDS + 5)
-    assert (state.queues["email"].running, state.held) == (0, 0)
+    assert state.queues["email"].running == state.workers[WORKER].tasks_active() == 0
+
+
+@pytest.mark.parametrize("silent_seconds", [LOST_AFTER_SECONDS + 5, FORGOTTEN_AFTER_SECONDS + 5])
+def test_the_end_of_a_task_whose_worker_was_given_up_has_its_name(
+    state: State, silent_seconds: float
+) -> None:
+    state.apply(life()[:3], 0)
+    state.apply([], silent_seconds)
+    state.apply([event("task-succeeded", runtime=600.0)], silent_seconds + 1)
+    assert counted(state, name=TASK, host="pod-1", queue="email")["succeeded"] == 1
+    assert (counted(state, name="None"), state.held) == ({}, 0)
+    assert state.queues["email"].running == 0
+
+
+def test_an_end_is_counted_for_the_worker_that_tells_of_it(state: State) -> None:
+    state.apply([*life()[:3], event("task-revoked", hostname="io@pod-2")], 1)
+    assert counted(state, host="pod-2") == {"revoked": 1}
+    assert state.workers[WORKER].tasks_active() == 0
+
+
+def test_silence_while_nobody_can_be_heard_loses_no_worker(state: State) -> None:
+    state.apply(life()[:3], 0)
+    for now in range(0, 1000, 50):
+        state.unheard(now)
+        state.apply([], now)
+    assert state.workers[WORKER].up(1000)
+    assert state.queues["email"].running == 1
+
+
+def test_an_answer_from_before_the_goodbye_brings_nobody_back(state: State) -> None:
+    state.apply([event("worker-offline")], 12)
+    state.answered(WORKER, concurrency=4, queues=["email"], now=10)
+    assert not state.workers[WORKER].up(13)
+    state.answered(WORKER, concurrency=4, queues=["email"], now=40)
+    assert state.workers[WORKER].up(41)
+
+
+def test_an_answer_takes_no_later_sign_of_life_away(state: State) -> None:
+    state.apply([heartbeat()], 100)
+    state.answered(WORKER, concurrency=4, queues=["email"], now=97)
+    assert state.workers[WORKER].seen_at == 100
+
+
+def test_what_a_worker_did_not_say_this_time_stays_what_it_said(state: State) -> None:
+    state.answered(WORKER, concurrency=4, queues=["email"], now=1)
+    state.answered(WORKER, concurrency=None, queues=None, now=2)
+    assert (state.workers[WORKER].concurrency, state.workers[WORKER].queues) == (4, ("email",))
 
 
 def test_a_worker_that_has_vanished_is_forgotten_with_its_series_but_not_the_totals(

@@ -4,7 +4,9 @@ import json
 import socket
 import threading
 import time
-from http.client import HTTPConnection
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import SimpleNamespace
 from urllib.request import urlopen
 
@@ -64,6 +66,32 @@ def test_a_page_says_what_it_is_and_what_a_browser_may_do_with_it() -> None:
     with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=2) as answer:
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert answer.read() == b"up 1\n"
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_page_in_parts_arrives_whole_whatever_the_client_speaks(version: str) -> None:
+    parts = ["é" * 100_000, "", "the end\n"]
+    server = Server(Alive(), port=0, pages={"/metrics": lambda: iter(parts)})
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        client.sendall(f"GET /metrics {version}\r\nHost: x\r\n\r\n".encode())
+        answer = HTTPResponse(client)
+        answer.begin()
+        assert (answer.status, answer.read().decode()) == (200, "".join(parts))
+        assert answer.chunked == (version == "HTTP/1.1")
+
+
+def test_a_page_that_breaks_off_is_not_taken_for_a_whole_one() -> None:
+    def broken() -> Iterator[str]:
+        yield "one part\n"
+        raise OSError("the rest cannot be had")
+
+    server = Server(Alive(), port=0, pages={"/metrics": broken})
+    server.start()
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection.request("GET", "/metrics")
+    with closing(connection), pytest.raises(HTTPException):
+        connection.getresponse().read()
 
 
 def test_a_client_that_says_nothing_delays_no_probe(server: Server) -> None:

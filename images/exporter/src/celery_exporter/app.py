@@ -4,7 +4,7 @@ import json
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from celery import Celery
 
@@ -89,7 +89,8 @@ class Exporter:
             self._scaling.start(self._repeat)
         if self.monitor.pump is not None:
             threading.Thread(target=self.monitor.pump.run, name="events", daemon=True).start()
-            self._repeat(self._ask_workers, lambda: roster.INTERVAL_SECONDS)
+            if self._app.conf.worker_enable_remote_control:
+                self._repeat(self._ask_workers, lambda: roster.INTERVAL_SECONDS)
         logger.info("Answering on port %d.", self.port)
 
     def stop(self) -> None:
@@ -104,9 +105,10 @@ class Exporter:
         """Return after `stop`."""
         self._stopping.wait()
 
-    def _metrics(self) -> str:
-        told = self.monitor.page()
-        return told if self._scaling is None else told + self._scaling.page()
+    def _metrics(self) -> Iterator[str]:
+        yield from self.monitor.page()
+        if self._scaling is not None:
+            yield self._scaling.page()
 
     def _read_broker(self) -> None:
         self.monitor.read_broker(all_every_seconds=broker.INTERVAL_SECONDS[self._kind])

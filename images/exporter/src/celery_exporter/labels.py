@@ -10,5 +10,4 @@ def labels(**texts: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A lone surrogate, which JSON can carry, has no UTF-8.
-    return text.translate(_ESCAPED).encode(errors="replace").decode()
+    return text.translate(_ESCAPED)

@@ -8,6 +8,8 @@ on each worker.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import not_
 
 from celery_exporter.exposition import by, family, head, text
 from celery_exporter.labels import labels
@@ -15,6 +17,7 @@ from celery_exporter.readings import Reading
 from celery_exporter.state import rows
 from celery_exporter.state.counting import State
 from celery_exporter.state.rows import NOWHERE, Row
+from celery_exporter.state.workers import Worker
 from celery_runtime.health.histogram import Histogram
 
 _HELP_OF_TASKS = {
@@ -34,6 +37,8 @@ _STATUSES = {
     "rejected": rows.REJECTED,
     "revoked": rows.REVOKED,
 }
+
+SLICE_ROWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +67,14 @@ class Snapshot:
     arrivals_per_second: Mapping[str, float] = field(default_factory=dict)
 
 
-def page(snapshot: Snapshot) -> str:
-    """The whole page, in Prometheus' text format."""
-    return "".join(
-        (
-            *_tasks(snapshot.state),
-            *_histograms(snapshot.state),
-            *_workers(snapshot),
-            *_queues(snapshot),
-            *_rates(snapshot),
-            *_exporter(snapshot),
-        )
-    )
+def page(snapshot: Snapshot) -> Iterator[str]:
+    """The page in Prometheus' text format, in parts: as a whole it may have tens of megabytes."""
+    yield from _tasks(snapshot.state)
+    yield from _histograms(snapshot.state)
+    yield from _workers(snapshot)
+    yield from _queues(snapshot)
+    yield from _rates(snapshot)
+    yield from _exporter(snapshot)
 
 
 def _tasks(state: State) -> Iterator[str]:
@@ -83,10 +84,11 @@ def _tasks(state: State) -> Iterator[str]:
     for kind, meaning in _HELP_OF_TASKS.items():
         name = f"celery_task_{rows.KINDS[kind]}_total"
         yield head(name, "counter", meaning)
-        yield _counters(name, produced if kind == rows.SENT else worked, kind)
+        yield from _counters(name, produced if kind == rows.SENT else worked, kind)
     yield head("celery_task_failed_total", "counter", "Sent if the execution of the task failed.")
     # Without an exception: a rate of failures is then 0, not unknown, where nothing has failed.
-    yield "".join([f"celery_task_failed_total{row.labels} 0\n" for row in worked])
+    for some in _slices(worked):
+        yield _zeros("celery_task_failed_total", [row.labels for row in some])
     yield from _failures(worked)
     yield family(
         "celery_task_total",
@@ -96,13 +98,29 @@ def _tasks(state: State) -> Iterator[str]:
     )
 
 
-def _counters(name: str, every: Sequence[Row], kind: int) -> str:
-    # The one place where a page has tens of thousands of lines.
-    return "".join([f"{name}{row.labels} {row.counts[kind]}\n" for row in every])
+def _counters(name: str, every: Sequence[Row], kind: int) -> Iterator[str]:
+    # The one place where a page has tens of thousands of lines. Each count is read once, as events
+    # are counted meanwhile; the many that are zero need no formatting.
+    for some in _slices(every):
+        counts = [row.counts[kind] for row in some]
+        pairs = [row.labels for row in some]
+        yield _zeros(name, list(compress(pairs, map(not_, counts))))
+        others = zip(compress(pairs, counts), filter(None, counts), strict=True)
+        yield "".join([f"{name}{each} {count}\n" for each, count in others])
+
+
+def _slices(every: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    # Texts of about 100 kB: larger ones leave the processor's cache, and the heap.
+    return (every[first : first + SLICE_ROWS] for first in range(0, len(every), SLICE_ROWS))
+
+
+def _zeros(name: str, each: Sequence[str]) -> str:
+    end = " 0\n"
+    return f"{name}{f'{end}{name}'.join(each)}{end}" if each else ""
 
 
 def _failures(every: Sequence[Row]) -> Iterator[str]:
-    for row in every:
+    for row in [row for row in every if row.failures]:
         for exception, count in list(row.failures.items()):
             pairs = labels(
                 name=row.name, hostname=row.host, exception=exception, queue_name=row.queue
@@ -126,25 +144,29 @@ def _histogram(
 ) -> Iterator[str]:
     yield head(name, "histogram", meaning)
     for (task, queue), histogram in histograms.items():
-        bounds = [*map(text, histogram.bounds_seconds), "+Inf"]
-        counts = histogram.cumulative()
-        for bound, count in zip(bounds, counts, strict=True):
-            yield f"{name}_bucket{labels(name=task, queue_name=queue, le=bound)} {count}\n"
-        pairs = labels(name=task, queue_name=queue)
-        yield f"{name}_sum{pairs} {text(histogram.sum_seconds)}\n"
-        yield f"{name}_count{pairs} {counts[-1]}\n"
+        yield "".join(_buckets(name, task, queue, histogram))
+
+
+def _buckets(name: str, task: str, queue: str, histogram: Histogram) -> Iterator[str]:
+    bounds = [*map(text, histogram.bounds_seconds), "+Inf"]
+    counts = histogram.cumulative()
+    for bound, count in zip(bounds, counts, strict=True):
+        yield f"{name}_bucket{labels(name=task, queue_name=queue, le=bound)} {count}\n"
+    pairs = labels(name=task, queue_name=queue)
+    yield f"{name}_sum{pairs} {text(histogram.sum_seconds)}\n"
+    yield f"{name}_count{pairs} {counts[-1]}\n"
 
 
 def _workers(snapshot: Snapshot) -> Iterator[str]:
     up: dict[str, int] = {}
     active: dict[str, int] = {}
-    concurrency: dict[str, int] = {}
-    for worker in list(snapshot.state.workers.values()):
-        is_up = worker.up(snapshot.now)
-        up[worker.host] = max(up.get(worker.host, 0), int(is_up))
-        active[worker.host] = active.get(worker.host, 0) + worker.tasks_active() * is_up
-        if worker.concurrency is not None and is_up:
-            concurrency[worker.host] = concurrency.get(worker.host, 0) + worker.concurrency
+    concurrency: dict[str, int | None] = {}
+    for worker in _heard(snapshot):
+        host, is_up = worker.host, worker.up(snapshot.now)
+        up[host] = max(up.get(host, 0), int(is_up))
+        active[host] = active.get(host, 0) + worker.tasks_active() * is_up
+        if is_up:
+            concurrency[host] = _sum(concurrency.get(host, 0), worker.concurrency)
     yield by("hostname", "celery_worker_up", "Whether a worker is heard of.", up)
     yield by("hostname", "celery_worker_tasks_active", "Tasks that a worker runs.", active)
     yield by(
@@ -202,12 +224,13 @@ def _queues(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _consumers(snapshot: Snapshot) -> Iterator[str]:
-    workers: dict[str, int] = {}
-    processes: dict[str, int] = {}
-    for worker in list(snapshot.state.workers.values()):
-        for queue in worker.queues if worker.up(snapshot.now) else ():
+    up = [worker for worker in _heard(snapshot) if worker.up(snapshot.now)]
+    workers = _idle_queues(snapshot, up)
+    processes: dict[str, int | None] = {**workers}
+    for worker in up:
+        for queue in worker.queues or ():
             workers[queue] = workers.get(queue, 0) + 1
-            processes[queue] = processes.get(queue, 0) + (worker.concurrency or 0)
+            processes[queue] = _sum(processes.get(queue, 0), worker.concurrency)
     yield by("queue_name", "celery_active_worker_count", "Workers that consume a queue.", workers)
     yield by(
         "queue_name",
@@ -215,6 +238,27 @@ def _consumers(snapshot: Snapshot) -> Iterator[str]:
         "Tasks that the workers of a queue can run at once.",
         processes,
     )
+
+
+def _heard(snapshot: Snapshot) -> Sequence[Worker]:
+    """All workers; none while their source is silent, as nothing is known of them then."""
+    return [] if _is_deaf(snapshot) else list(snapshot.state.workers.values())
+
+
+def _is_deaf(snapshot: Snapshot) -> bool:
+    up = snapshot.health.up
+    return up.get("events", up.get("workers")) is False
+
+
+def _idle_queues(snapshot: Snapshot, up: Sequence[Worker]) -> dict[str, int]:
+    """The queues, each without a worker, where all workers were asked and have answered."""
+    if not snapshot.health.up.get("workers") or any(worker.queues is None for worker in up):
+        return {}
+    return dict.fromkeys(snapshot.dead_letters, 0)
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
 
 
 def _all_unacked(reading: Reading) -> int | None:
@@ -225,7 +269,7 @@ def _all_unacked(reading: Reading) -> int | None:
 
 
 def _rates(snapshot: Snapshot) -> Iterator[str]:
-    queues = list(snapshot.state.queues.values())
+    queues = [] if _is_deaf(snapshot) else list(snapshot.state.queues.values())
     told = {
         queue.name: rate for queue in queues if (rate := queue.arrivals_per_second()) is not None
     }
@@ -233,7 +277,7 @@ def _rates(snapshot: Snapshot) -> Iterator[str]:
         "queue_name",
         "celery_queue_running_tasks",
         "Tasks of a queue that run.",
-        {queue.name: queue.running for queue in queues},
+        {queue.name: queue.running_tasks() for queue in queues},
     )
     yield by(
         "queue_name",
@@ -273,13 +317,7 @@ def _exporter(snapshot: Snapshot) -> Iterator[str]:
         "label",
         "celery_exporter_capped_total",
         "Times that a label found no room and was counted as other.",
-        {
-            "name": state.names.capped,
-            "queue_name": state.queue_names.capped,
-            "exception": state.exceptions.capped,
-            "hostname": state.workers_capped,
-            "row": state.rows.capped,
-        },
+        state.capped,
         kind="counter",
     )
     yield family(

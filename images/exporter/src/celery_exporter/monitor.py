@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar
 
 from celery_exporter import metrics, roster
 from celery_exporter.broker.ages import Ages
 from celery_exporter.events.decoding import Event
-from celery_exporter.events.pump import Pump, Source
+from celery_exporter.events.pump import Pump, Source, said
 from celery_exporter.readings import Broker, Pod, Reading
 from celery_exporter.scaling import Board, View
 from celery_exporter.state.counting import State
@@ -48,6 +48,7 @@ class Monitor:
         self._oldest_seconds: Mapping[str, float] = {}
         self._up: dict[str, bool] = {}
         self._read_all_at: float | None = None
+        self._said: set[str] = set()
         self.pump = Pump(source, self._take, clock=clock) if source else None
 
     def read_broker(self, *, all_every_seconds: float = 0.0) -> None:
@@ -75,6 +76,7 @@ class Monitor:
 
     def ask_workers(self, ask: Callable[[], Mapping[str, roster.Answer]]) -> None:
         """Ask workers about themselves."""
+        asked_at = self._clock()
         try:
             answers = ask()
         except Exception as error:  # each transport has its own
@@ -87,7 +89,7 @@ class Monitor:
                     name,
                     concurrency=answer.concurrency,
                     queues=answer.queues,
-                    now=self._clock(),
+                    now=asked_at,
                 )
 
     def tally(self, pods: Sequence[Pod] | None) -> None:
@@ -96,8 +98,9 @@ class Monitor:
         if pods is not None:
             with self._lock:
                 self._state.tally(pods, self._clock())
+            self._say_capped()
 
-    def page(self) -> str:
+    def page(self) -> Iterator[str]:
         """What Prometheus scrapes."""
         view = self._board.view if self._board else View(at=self._clock())
         return metrics.page(
@@ -136,7 +139,21 @@ class Monitor:
 
     def _take(self, events: Sequence[Event], received_at: float) -> None:
         with self._lock:
+            if self.pump is not None and not self.pump.connected:
+                self._state.unheard(received_at)
             self._state.apply(events, received_at)
+        self._say_capped()
+
+    def _say_capped(self) -> None:
+        for label, count in self._state.capped.items():
+            if count and label not in self._said:
+                self._said.add(label)
+                logger.warning(
+                    "There are more values of %r than are told apart: the rest is counted as "
+                    "'other', and by celery_exporter_capped_total. Does a task, a queue or a "
+                    "worker have an id in its name? This is said once.",
+                    label,
+                )
 
     def _health(self) -> metrics.Health:
         if self.pump is None:
@@ -156,7 +173,7 @@ class Monitor:
         was_up = self._up.get(source, True)
         self._up[source] = error is None
         if error is not None and was_up:
-            logger.warning("The %s cannot be asked: %r", source, error)
+            logger.warning("The %s cannot be asked: %s", source, said(error))
 
 
 def _merged(before: Reading | None, now: Reading, asked: Sequence[str]) -> Reading:

@@ -18,7 +18,7 @@ class Answer:
     """One worker; None is what it did not say."""
 
     concurrency: int | None
-    queues: tuple[str, ...]
+    queues: tuple[str, ...] | None
 
 
 def ask(app: Celery) -> dict[str, Answer]:
@@ -43,8 +43,9 @@ def _concurrency(stats: object) -> int | None:
     return most if type(most) is int else None
 
 
-def _names(queues: object) -> tuple[str, ...]:
-    each = queues if isinstance(queues, list) else []
+def _names(queues: object) -> tuple[str, ...] | None:
+    if not isinstance(queues, list):
+        return None
     return tuple(
-        str(queue["name"]) for queue in each if isinstance(queue, dict) and "name" in queue
+        str(queue["name"]) for queue in queues if isinstance(queue, dict) and "name" in queue
     )

@@ -41,11 +41,12 @@ class Buffer:
             else:
                 self.shed += 1
 
-    def take(self, most: int) -> Iterator[tuple[float, bytes]]:
-        """The oldest messages, at most so many, which leave the buffer one by one."""
-        while most and self._waiting:
-            most -= 1
+    def take(self, most: int, *, most_bytes: int) -> Iterator[tuple[float, bytes]]:
+        """The oldest messages, which leave one by one; so many, until there are so many bytes."""
+        while most > 0 and most_bytes > 0 and self._waiting:
             received_at, message = self._waiting.popleft()
+            most -= 1
+            most_bytes -= len(message)
             self._bytes -= len(message)
             yield received_at, message
 

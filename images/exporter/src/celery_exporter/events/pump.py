@@ -11,6 +11,8 @@ from celery_exporter.events.decoding import Event, UnreadableError
 
 #: Between two looks at the broker: some milliseconds of work.
 BATCH_MESSAGES = 500
+#: Less than is read at once, so that also large messages are read faster than they are counted.
+BATCH_BYTES = 384 * 1024
 WAIT_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 MOST_RETRY_SECONDS = 30.0
@@ -36,6 +38,11 @@ class Source(Protocol):
 
 #: Takes events that came at one time.
 Sink = Callable[[Sequence[Event], float], None]
+
+
+def said(error: Exception) -> str:
+    """Which error, and what it says: redis-py's tell one of both, however they are printed."""
+    return f"{type(error).__name__}: {error}"
 
 
 class Pump:
@@ -83,17 +90,26 @@ class Pump:
         self.turned_at = self._clock()
         waiting = bool(self.buffer)
         messages = self._source.read(wait_seconds=0 if waiting else wait_seconds)
-        self.buffer.put(messages, received_at=self._clock())
+        self._put(messages)
         self._hand_over()
 
     def _read_on(self) -> None:
         while not self._stopping.is_set():
             self.turn()
 
+    def _put(self, messages: Sequence[bytes]) -> None:
+        shed = self.buffer.shed
+        self.buffer.put(messages, received_at=self._clock())
+        if self.buffer.shed and not shed:
+            logger.warning(
+                "Events come faster than they are counted. What finds no room is shed and counted "
+                'as celery_exporter_events_total{outcome="shed"}; this is said once.'
+            )
+
     def _hand_over(self) -> None:
         events: list[Event] = []
         since = 0.0
-        for received_at, message in self.buffer.take(BATCH_MESSAGES):
+        for received_at, message in self.buffer.take(BATCH_MESSAGES, most_bytes=BATCH_BYTES):
             if received_at != since and events:
                 self._sink(events, since)
                 events = []
@@ -118,7 +134,7 @@ class Pump:
         self.connected, self._retry_seconds = True, RETRY_SECONDS
 
     def _lost(self, error: Exception) -> None:
-        logger.warning("No events, next try in %.0f s: %r", self._retry_seconds, error)
+        logger.warning("No events, next try in %.0f s: %s", self._retry_seconds, said(error))
         self.connected = False
 
     def _close(self) -> None:
@@ -133,6 +149,10 @@ class Pump:
             self._retry_seconds,
         )
         deadline = self._clock() + seconds
-        while self._clock() < deadline and not self._stopping.wait(WAIT_SECONDS):
+        while self._clock() < deadline and not self._stopping.wait(self._pause_seconds()):
             self.turned_at = self._clock()
-            self._sink([], self.turned_at)
+            self._hand_over()
+
+    def _pause_seconds(self) -> float:
+        # What had come before the connection was lost is counted meanwhile.
+        return 0 if self.buffer else WAIT_SECONDS

@@ -13,6 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from celery_exporter.events.decoding import from_envelope
 
 BLOCK_BYTES = 1024 * 1024
+#: A message that is not whole by then is given up, and the connection with it.
+MAX_PART_BYTES = 64 * 1024 * 1024
 #: Silence after which the connection is tried: a half-open one would be silent for ever.
 PING_AFTER_SECONDS = 10
 _INCOMPLETE = object()
@@ -30,6 +32,7 @@ class RedisEvents:
         self._reader: Any = None
         self._block = memoryview(bytearray(BLOCK_BYTES))
         self._silent_seconds = 0.0
+        self._part_bytes = 0
 
     def connect(self) -> None:
         """Subscribe; raises what the transport raises when Redis is away."""
@@ -40,14 +43,14 @@ class RedisEvents:
         # The confirmation is the first that our own reader sees: redis-py reads nothing from here.
         self._subscription.psubscribe(pattern(channel, self._app.conf.event_exchange))
         self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
-        self._silent_seconds = 0.0
+        self._silent_seconds, self._part_bytes = 0.0, 0
 
     def read(self, *, wait_seconds: float) -> list[bytes]:
         """What has come, after at most so long a wait; empty when nothing has.
 
         Raises:
             OSError: the connection is lost.
-            RedisConnectionError: it is closed, or silent for too long.
+            RedisConnectionError: it is closed, silent for too long, or sends what has no end.
 
         """
         received = self._receive(wait_seconds)
@@ -56,11 +59,15 @@ class RedisEvents:
             return []
         self._silent_seconds = 0.0
         self._reader.feed(self._block, 0, received)
+        self._part_bytes += received
         messages = []
         while (reply := self._reader.gets()) is not _INCOMPLETE:
+            self._part_bytes = 0
             # A message, not the answer to a subscription or a ping.
             if isinstance(reply, list) and len(reply) == 4:
                 messages.append(reply[3])
+        if self._part_bytes > MAX_PART_BYTES:
+            raise RedisConnectionError(f"A message has more than {MAX_PART_BYTES:,} bytes.")
         return messages
 
     def close(self) -> None:

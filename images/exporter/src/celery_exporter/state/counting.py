@@ -23,7 +23,7 @@ from celery_exporter.state.rows import (
     Rows,
 )
 from celery_exporter.state.tasks import Ended, Held, Sent
-from celery_exporter.state.vocabulary import OTHER, ForeignError, Vocabulary
+from celery_exporter.state.vocabulary import OTHER, ForeignError, Vocabulary, readable
 from celery_exporter.state.workers import Worker
 from celery_runtime.health.histogram import (
     RUNTIME_BOUNDS_SECONDS,
@@ -119,6 +119,17 @@ class State:
         }
 
     @property
+    def capped(self) -> dict[str, int]:
+        """How often each label found no room and was counted as other."""
+        return {
+            "name": self.names.capped,
+            "queue_name": self.queue_names.capped,
+            "exception": self.exceptions.capped,
+            "hostname": self.workers_capped,
+            "row": self.rows.capped,
+        }
+
+    @property
     def held(self) -> int:
         """How many tasks are with workers."""
         return len(self._held)
@@ -144,14 +155,29 @@ class State:
         if now - self._sampled_at >= SAMPLE_SECONDS:
             self._pass_time(now)
 
+    def unheard(self, now: float) -> None:
+        """Note that no event can come: the silence of a worker says nothing."""
+        for worker in self.workers.values():
+            worker.seen_at = now
+
     def answered(
-        self, name: str, *, concurrency: int | None, queues: Iterable[str], now: float
+        self,
+        name: str,
+        *,
+        concurrency: int | None,
+        queues: Iterable[str] | None,
+        now: float,
     ) -> None:
-        """Note what a worker has answered when it was asked."""
-        worker = self._seen(name, now)
+        """Note what a worker has answered when it was asked, which was now."""
+        known = self.workers.get(name)
+        if known is not None and known.left and known.seen_at >= now:
+            return  # It answered, and said goodbye while others were waited for.
+        worker = self._seen(name, max(now, known.seen_at) if known else now)
         worker.left = False
-        worker.concurrency = concurrency
-        worker.queues = tuple(self.queue_names.of(queue) for queue in queues)
+        if concurrency is not None:
+            worker.concurrency = concurrency
+        if queues is not None:
+            worker.queues = tuple(self.queue_names.of(queue) for queue in queues)
 
     def tally(self, pods: Iterable[Pod], now: float) -> None:
         """Count what workers have counted themselves since they were asked before."""
@@ -226,6 +252,8 @@ class State:
         timestamp = _number(event.get("timestamp"))
         held = self._held.pop(task_id, None)
         if held is not None:
+            if held.worker is not worker:
+                self._move(task_id, held, worker)
             self._release(task_id, held)
             held.queue.ended += 1
         else:
@@ -365,7 +393,10 @@ class State:
         self.answered(work.worker, concurrency=work.slots, queues=work.queues, now=now)
         worker = self._seen(work.worker, now)
         worker.active = len(work.running)
-        worker.run(Counter(self._queue(each.queue) for each in work.running))
+        runs = Counter(self._queue(each.queue) for each in work.running)
+        for queue in (*map(self._queue, work.queues), *runs):
+            queue.told = True
+        worker.run(runs)
         for counted in work.counted:
             self._add(counted, worker)
         return worker
@@ -424,7 +455,7 @@ class State:
     def _new_worker(self, name: object) -> Worker:
         if not isinstance(name, str):
             raise ForeignError(f"{type(name).__name__} where a worker's name was expected")
-        text = name[:MAX_ID_CHARACTERS]
+        text = readable(name[:MAX_ID_CHARACTERS])
         if text not in self.workers and len(self.workers) >= self._limits.workers:
             self.workers_capped += 1
             text = OTHER
@@ -460,8 +491,8 @@ class State:
 
     def _forget_running(self, worker: Worker) -> None:
         worker.run({})
+        # They stay held: should the worker be heard of again, their ends have their names.
         for task_id, held in list(worker.running.items()):
-            self._held.pop(task_id, None)
             self._release(task_id, held)
 
     def _forget_tasks(self, now: float) -> None:

@@ -10,6 +10,11 @@ class ForeignError(ValueError):
     """A field that Celery would not write so."""
 
 
+def readable(text: str) -> str:
+    """The text as UTF-8 can say it: answers of workers may hold half a surrogate pair."""
+    return text.encode(errors="replace").decode()
+
+
 class Vocabulary:
     """The texts of one kind that have come, up to a cap."""
 
@@ -35,7 +40,7 @@ class Vocabulary:
     def _learn(self, text: object) -> str:
         if not isinstance(text, str):
             raise ForeignError(f"{type(text).__name__} where a text was expected")
-        cut = text[:MAX_CHARACTERS]
+        cut = readable(text[:MAX_CHARACTERS])
         if cut not in self._known and len(self._known) >= self._most:
             self.capped += 1
             return OTHER

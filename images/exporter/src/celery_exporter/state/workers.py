@@ -41,7 +41,7 @@ class Worker:
         self.active: int | None = None
         #: By its own answers; None when it was not asked or did not answer.
         self.concurrency: int | None = None
-        self.queues: Sequence[str] = ()
+        self.queues: Sequence[str] | None = None
         #: What it runs, by task id, the oldest first.
         self.running: dict[str, Held] = {}
         #: How much it runs of each queue, by its own word.

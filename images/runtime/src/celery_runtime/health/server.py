@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -28,17 +28,20 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 JSON = "application/json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Response:
     """What a page answers that is not plain text, or that a browser is told more about."""
 
     kind: str
-    body: str
+    #: A text; or its parts, which are sent as they are made.
+    body: str | Iterator[str]
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-#: What is made when it is asked for; a str is plain text, as Prometheus reads it.
-Page = Callable[[], str | Response]
+#: What is no Response is plain text, as Prometheus reads it.
+Made = str | Iterator[str] | Response
+#: What is made when it is asked for.
+Page = Callable[[], Made]
 #: JSON that is made when it is asked for, by what stands behind the question mark.
 Document = Callable[[Mapping[str, str]], str]
 
@@ -94,6 +97,8 @@ class Server:
 
 class _Request(BaseHTTPRequestHandler):
     timeout = CLIENT_TIMEOUT_SECONDS
+    #: Small parts of a page go together.
+    wbufsize = 64 * 1024
     server_version = "celery-runtime"
     sys_version = ""
 
@@ -113,12 +118,12 @@ class _Request(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if page := self._pages.get(self.path):
             made = page()
-            self._write(200, Response(kind=TEXT, body=made) if isinstance(made, str) else made)
+            self._write(200, made if isinstance(made, Response) else Response(TEXT, made))
             return
         path, _, question = self.path.partition("?")
         if document := self._documents.get(path):
             text = document(dict(parse_qsl(question)))
-            self._write(200, Response(kind=JSON, body=f"{text}\n"))
+            self._write(200, Response(JSON, f"{text}\n"))
             return
         ask = self._asked.get(self.path)
         if ask is None:
@@ -131,17 +136,34 @@ class _Request(BaseHTTPRequestHandler):
         """A line for each probe would drown the rest."""
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
-        self._write(status, Response(kind=JSON, body=json.dumps(answer) + "\n"))
+        self._write(status, Response(JSON, json.dumps(answer) + "\n"))
 
     def _write(self, status: int, response: Response) -> None:
-        body = response.body.encode()
+        body = response.body
+        if not isinstance(body, str) and self.request_version == "HTTP/1.0":  # it knows no parts
+            body = "".join(body)
+        if isinstance(body, str):
+            encoded = body.encode()
+            self._head(status, response, {"Content-Length": str(len(encoded))})
+            self.wfile.write(encoded)
+        else:
+            self.protocol_version = "HTTP/1.1"
+            self._head(status, response, {"Transfer-Encoding": "chunked", "Connection": "close"})
+            self._write_parts(body)
+
+    def _head(self, status: int, response: Response, framing: Mapping[str, str]) -> None:
         self.send_response(status)
         self.send_header("Content-Type", response.kind)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in response.headers.items():
+        for name, value in {**framing, **response.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+
+    def _write_parts(self, parts: Iterator[str]) -> None:
+        for body in filter(None, map(str.encode, parts)):  # an empty one would be the end
+            self.wfile.write(b"%x\r\n" % len(body))
+            self.wfile.write(body)
+            self.wfile.write(b"\r\n")
+        self.wfile.write(b"0\r\n\r\n")
 
 
 def serve(
