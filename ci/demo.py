@@ -5,23 +5,26 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ci import cluster, engine, images, keda
+from ci import cluster, engine, images, keda, replicas
 from ci.images import Image
 from ci.paths import BIN, KUBECONFIG, ROOT
-from ci.steps import Problem, Step, capture, console, step
+from ci.replicas import Replicas
+from ci.steps import Problem, Step, capture, console, step, succeeds
 
 NAMESPACE = "celery-demo"
 RELEASE = "jobs"
 DEPLOY = ROOT / "images" / "demo" / "deploy"
 REPOSITORY_VARIABLE = "IMAGE_REPOSITORY"
 TIMEOUT = "5m"
+#: KEDA looks every few seconds, and the HPA keeps a pod for half a minute.
+IDLE_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Target:
     image: Image
     exporter: Image
     namespace: str = NAMESPACE
+    autoscaling: str = "none"
 
     def kubectl(self, *arguments: str | Path) -> list[str | Path]:
         """Return a kubectl command line in the demonstration's namespace."""
@@ -53,6 +57,7 @@ class Target:
             f"--set=image.tag={self.image.tag}",
             f"--set=exporter.image.repository={self.exporter.repository}",
             f"--set=exporter.image.tag={self.exporter.tag}",
+            f"--set=autoscaling.mode={self.autoscaling}",
             *(f"--set={value}" for value in values),
             "--wait",
             f"--timeout={TIMEOUT}",
@@ -83,7 +88,7 @@ def _local() -> Target:
     exporter = images.build_exporter(found.engine)
     found.load(*images.dependencies(found.engine), str(image), str(exporter))
     cluster.link_tools()
-    return Target(found.env, image, exporter)
+    return Target(found.env, image, exporter, autoscaling="keda")
 
 
 def _existing() -> Target:
@@ -94,7 +99,12 @@ def _existing() -> Target:
     repository = os.environ[REPOSITORY_VARIABLE]
     image = images.push(builder, images.build_all(builder), repository)
     exporter = images.push(builder, images.build_exporter(builder), repository)
-    return Target(dict(os.environ), image, exporter)
+    target = Target(dict(os.environ), image, exporter)
+    kinds = target.kubectl("get", "customresourcedefinition", "scaledobjects.keda.sh")
+    if succeeds(kinds, env=target.env):
+        return replace(target, autoscaling="keda")
+    console.print("There is no KEDA in this cluster: worker groups keep one pod each.")
+    return target
 
 
 def install(target: Target) -> None:
@@ -129,13 +139,38 @@ def _apply_text(work: Step, target: Target, name: str, text: str) -> None:
 
 
 def _run_pipelines(target: Target) -> dict[str, Any]:
+    pods = Replicas(lambda: _worker_pods(target))
+    if target.autoscaling == "keda":
+        with step("Wait until workers without work are gone"):
+            _expect(pods.wait(pods.rests, within_seconds=IDLE_SECONDS), pods)
     job = "job/shop-pipelines"
     with step("Start the pipelines") as work:
         work.run(target.kubectl("delete", job, "--ignore-not-found"), env=target.env)
         _apply(work, target, DEPLOY / "pipelines-job.yaml")
         ready = ["wait", "--for=jsonpath={.status.ready}=1", job, f"--timeout={TIMEOUT}"]
         work.run(target.kubectl(*ready), env=target.env)
-    return _follow(_events(target, job))
+    report = _follow(_events(target, job), pods)
+    if target.autoscaling == "keda":
+        with step("Wait until workers without work are gone again"):
+            _expect(pods.wait(pods.came_and_went, within_seconds=IDLE_SECONDS), pods)
+    return {**report, "pods": str(pods)}
+
+
+def _expect(holds: bool, pods: Replicas) -> None:
+    if not holds:
+        raise Problem(
+            f"No worker group went to zero in {IDLE_SECONDS} s; pods so far: {pods}. "
+            "Does the exporter answer? kubectl logs deploy/jobs-exporter"
+        )
+
+
+def _worker_pods(target: Target) -> dict[str, int]:
+    each = r"{.metadata.labels.celery-worker-group}={.status.replicas}{'\n'}"
+    output = f"--output=jsonpath={{range .items[*]}}{each}{{end}}"
+    selector = "--selector=app.kubernetes.io/component=worker"
+    return replicas.parsed(
+        capture(target.kubectl("get", "deployments", selector, output), env=target.env)
+    )
 
 
 def _events(target: Target, job: str) -> Iterator[dict[str, Any]]:
@@ -149,20 +184,21 @@ def _events(target: Target, job: str) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _follow(events: Iterator[dict[str, Any]], pods: Replicas) -> dict[str, Any]:
     columns = (
         TextColumn("Tasks done"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[retried]} retried"),
+        TextColumn("{task.fields[retried]} retried; worker pods: {task.fields[pods]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=None, retried=0)
+        bar = progress.add_task("", total=None, retried=0, pods="")
         for event in events:
+            pods.look()
             if event.get("event") == "progress":
                 counts = {"completed": event["done"], "total": event["expected"]}
-                progress.update(bar, **counts, retried=event["retried"])
+                progress.update(bar, **counts, retried=event["retried"], pods=str(pods))
             elif event.get("event") == "report":
                 return event
     raise Problem("The pipelines ended without a report")
@@ -182,6 +218,7 @@ def _show(report: Mapping[str, Any], seconds: float) -> None:
     console.print(table)
     effects = [f"{count} {name}" for name, count in report["effects"].items() if count]
     console.print(f"In PostgreSQL: {', '.join(effects).replace('_', ' ')}.")
+    console.print(f"Worker pods, from the first message until they were idle: {report['pods']}.")
     console.print(f"Seconds are from send to done. From the command to here: {seconds:.0f} s.")
     console.print(_NEXT.format(bin=BIN, kubeconfig=KUBECONFIG, namespace=NAMESPACE, **report))
 

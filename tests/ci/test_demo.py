@@ -7,10 +7,22 @@ import pytest
 from ci import cluster, demo
 from ci.demo import Target
 from ci.images import Image
+from ci.replicas import Replicas
 from ci.steps import Problem
 
-REPORT = {"event": "report", "undone": [], "rows": [], "effects": {}, "run": "run-1"}
+REPORT = {
+    "event": "report",
+    "undone": [],
+    "rows": [],
+    "effects": {},
+    "run": "run-1",
+    "pods": "cpu 0 → 1 → 0",
+}
 PROGRESS = {"event": "progress", "done": 1, "expected": 2, "retried": 0}
+
+
+def pods() -> Replicas:
+    return Replicas(lambda: {"cpu": 1})
 
 
 @pytest.fixture
@@ -51,12 +63,12 @@ def test_manifests_name_the_image_that_was_built(
 
 
 def test_the_last_line_of_the_pipelines_is_their_report() -> None:
-    assert demo._follow(iter([{"event": "sent"}, PROGRESS, REPORT])) == REPORT
+    assert demo._follow(iter([{"event": "sent"}, PROGRESS, REPORT]), pods()) == REPORT
 
 
 def test_pipelines_that_end_without_a_report_are_a_failure() -> None:
     with pytest.raises(Problem, match="ended without a report"):
-        demo._follow(iter([PROGRESS]))
+        demo._follow(iter([PROGRESS]), pods())
 
 
 def test_work_that_is_not_done_is_a_failure_that_lists_it(

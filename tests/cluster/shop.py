@@ -32,6 +32,10 @@ class Shop:
         """Return the object or list that `kubectl get` finds."""
         return json.loads(self.kubectl("get", *arguments, "--output=json"))
 
+    def answers(self, *arguments: str) -> bool:
+        """Tell whether a kubectl command succeeds."""
+        return succeeds(self.target.kubectl(*arguments), env=self.target.env)
+
     def helm(self, *arguments: str) -> str:
         """Return what a helm command prints; raises Problem."""
         return capture(self.target.helm(*arguments), env=self.target.env)

@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 60
 
 def test_every_part_of_the_release_runs(shop: Shop, api: HTTPClient) -> None:
     namespace = shop.target.namespace
-    deployments = ["jobs-worker-io", "jobs-worker-cpu", "jobs-beat"]
+    deployments = ["jobs-worker-io", "jobs-worker-cpu", "jobs-beat", "jobs-exporter"]
     wait_for_deployments_to_run(api, deployments, namespace, TIMEOUT_SECONDS)
     wait_for_stateful_sets_to_run(api, ["jobs-rabbitmq", "jobs-redis"], namespace, TIMEOUT_SECONDS)
 
@@ -27,7 +27,7 @@ def test_no_container_has_restarted_and_none_lacks_a_probe(shop: Shop) -> None:
             assert {"readinessProbe", "livenessProbe"} <= container.keys(), name
         for status in pod["status"]["containerStatuses"]:
             assert status["restartCount"] == 0, name
-    assert len(pods) == 5
+    assert len(pods) == 6
 
 
 def test_the_namespace_refuses_a_pod_outside_the_restricted_profile(shop: Shop) -> None:
