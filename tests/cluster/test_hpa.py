@@ -32,8 +32,9 @@ def without_keda(shop: Shop) -> Iterator[Shop]:
 @pytest.fixture(scope="module")
 def scaled(without_keda: Shop) -> Iterator[Shop]:
     """Return the shop with a group of one to four pods, scaled by an HPA."""
-    limits = (f"{WORKER}.autoscaling.minReplicas=1", f"{WORKER}.autoscaling.maxReplicas={PODS}")
-    without_keda.upgrade(*SCALED, *limits, "autoscaling.mode=hpa")
+    least = [f"workers.{group}.autoscaling.minReplicas=1" for group in ("io", "cpu", GROUP)]
+    most = f"{WORKER}.autoscaling.maxReplicas={PODS}"
+    without_keda.upgrade(*SCALED, *least, most, "autoscaling.mode=hpa")
     yield without_keda
     # Before the exporter goes: an API that nobody serves keeps namespaces from being deleted.
     without_keda.upgrade("autoscaling.mode=none")
