@@ -23,6 +23,9 @@ RELEASE = "jobs"
 DEPLOY = ROOT / "images" / "demo" / "deploy"
 REPOSITORY_VARIABLE = "IMAGE_REPOSITORY"
 TIMEOUT = "5m"
+#: Enough for three pods of dev.yaml's group cpu, for a while.
+SURGE_TASKS = 72
+SURGE_TASK_SECONDS = 2
 #: KEDA looks every few seconds, and the HPA keeps a pod for half a minute.
 IDLE_SECONDS = 180
 
@@ -78,6 +81,9 @@ def main() -> int:
     if report["undone"]:
         _show_state(target)
         raise Problem(f"Not done: {json.dumps(report['undone'], indent=2)}")
+    if target.autoscaling == "keda":
+        _show_scaling(target)
+    console.print(_NEXT.format(bin=BIN, kubeconfig=KUBECONFIG, namespace=NAMESPACE, **report))
     return 0
 
 
@@ -103,7 +109,7 @@ def _existing() -> Target:
     kinds = target.kubectl("get", "customresourcedefinition", "scaledobjects.keda.sh")
     if succeeds(kinds, env=target.env):
         return replace(target, autoscaling="keda")
-    console.print("There is no KEDA in this cluster: worker groups keep one pod each.")
+    console.print("There is no KEDA in this cluster: each worker group keeps one pod.")
     return target
 
 
@@ -139,28 +145,37 @@ def _apply_text(work: Step, target: Target, name: str, text: str) -> None:
 
 
 def _run_pipelines(target: Target) -> dict[str, Any]:
-    pods = Replicas(lambda: _worker_pods(target))
-    if target.autoscaling == "keda":
-        with step("Wait until workers without work are gone"):
-            _expect(pods.wait(pods.rests, within_seconds=IDLE_SECONDS), pods)
     job = "job/shop-pipelines"
     with step("Start the pipelines") as work:
         work.run(target.kubectl("delete", job, "--ignore-not-found"), env=target.env)
         _apply(work, target, DEPLOY / "pipelines-job.yaml")
         ready = ["wait", "--for=jsonpath={.status.ready}=1", job, f"--timeout={TIMEOUT}"]
         work.run(target.kubectl(*ready), env=target.env)
-    report = _follow(_events(target, job), pods)
-    if target.autoscaling == "keda":
-        with step("Wait until workers without work are gone again"):
-            _expect(pods.wait(pods.came_and_went, within_seconds=IDLE_SECONDS), pods)
-    return {**report, "pods": str(pods)}
+    return _follow(_events(target, "logs", "--follow", job))
+
+
+def _show_scaling(target: Target) -> None:
+    """Send more than one pod can do in time to a group that has none, and watch it come and go."""
+    pods = Replicas(lambda: _worker_pods(target))
+    with step("Wait until a worker group without work has no pods"):
+        _expect(pods.wait(pods.rests, within_seconds=IDLE_SECONDS), pods)
+    console.print(
+        f"\nWorker pods, while {SURGE_TASKS} tasks of {SURGE_TASK_SECONDS} s come at once:"
+    )
+    pods = Replicas(lambda: _worker_pods(target), tell=console.print)
+    pods.look()
+    run = ("exec", "deploy/shop-web", "--container=web", "--", "python", "-m", "django")
+    surge = ("--queue=thumbnails", f"--count={SURGE_TASKS}", f"--seconds={SURGE_TASK_SECONDS}")
+    for _ in _events(target, *run, "run_pipelines", "--scenario=hold", *surge):
+        pods.look()
+    _expect(pods.wait(pods.came_and_went, within_seconds=IDLE_SECONDS), pods)
 
 
 def _expect(holds: bool, pods: Replicas) -> None:
     if not holds:
         raise Problem(
-            f"No worker group went to zero in {IDLE_SECONDS} s; pods so far: {pods}. "
-            "Does the exporter answer? kubectl logs deploy/jobs-exporter"
+            f"No worker group went to zero in {IDLE_SECONDS} s; worker pods: {pods}. "
+            f"Does the exporter answer? kubectl -n {NAMESPACE} logs deploy/jobs-exporter"
         )
 
 
@@ -168,37 +183,35 @@ def _worker_pods(target: Target) -> dict[str, int]:
     each = r"{.metadata.labels.celery-worker-group}={.status.replicas}{'\n'}"
     output = f"--output=jsonpath={{range .items[*]}}{each}{{end}}"
     selector = "--selector=app.kubernetes.io/component=worker"
-    return replicas.parsed(
-        capture(target.kubectl("get", "deployments", selector, output), env=target.env)
-    )
+    command = target.kubectl("get", "deployments", selector, output)
+    return replicas.parsed(capture(command, env=target.env))
 
 
-def _events(target: Target, job: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON lines that the job prints, to its end."""
-    command = target.kubectl("logs", "--follow", job)
-    with subprocess.Popen(command, env=target.env, stdout=subprocess.PIPE, text=True) as logs:
-        if logs.stdout is None:
+def _events(target: Target, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON lines that a kubectl command prints, to its end."""
+    command = target.kubectl(*arguments)
+    with subprocess.Popen(command, env=target.env, stdout=subprocess.PIPE, text=True) as running:
+        if running.stdout is None:
             raise AssertionError("stdout is a pipe")
-        for line in logs.stdout:
+        for line in running.stdout:
             if line.startswith("{"):
                 yield json.loads(line)
 
 
-def _follow(events: Iterator[dict[str, Any]], pods: Replicas) -> dict[str, Any]:
+def _follow(events: Iterator[dict[str, Any]]) -> dict[str, Any]:
     columns = (
         TextColumn("Tasks done"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[retried]} retried; worker pods: {task.fields[pods]}"),
+        TextColumn("{task.fields[retried]} retried"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=None, retried=0, pods="")
+        bar = progress.add_task("", total=None, retried=0)
         for event in events:
-            pods.look()
             if event.get("event") == "progress":
                 counts = {"completed": event["done"], "total": event["expected"]}
-                progress.update(bar, **counts, retried=event["retried"], pods=str(pods))
+                progress.update(bar, **counts, retried=event["retried"])
             elif event.get("event") == "report":
                 return event
     raise Problem("The pipelines ended without a report")
@@ -218,9 +231,7 @@ def _show(report: Mapping[str, Any], seconds: float) -> None:
     console.print(table)
     effects = [f"{count} {name}" for name, count in report["effects"].items() if count]
     console.print(f"In PostgreSQL: {', '.join(effects).replace('_', ' ')}.")
-    console.print(f"Worker pods, from the first message until they were idle: {report['pods']}.")
     console.print(f"Seconds are from send to done. From the command to here: {seconds:.0f} s.")
-    console.print(_NEXT.format(bin=BIN, kubeconfig=KUBECONFIG, namespace=NAMESPACE, **report))
 
 
 _NEXT = """

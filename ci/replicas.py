@@ -12,16 +12,21 @@ Read = Callable[[], Mapping[str, int]]
 class Replicas:
     """Each group's pods since the first look, as a person would tell it: 0 → 2 → 0."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, *, tell: Callable[[str], None] = lambda _: None) -> None:
         self._read = read
+        self._tell = tell
+        self._began_at = time.monotonic()
         self._seen: dict[str, list[int]] = {}
 
     def look(self) -> None:
-        """Ask now."""
+        """Ask now, and tell of what has changed."""
+        before = str(self)
         for group, count in self._read().items():
             seen = self._seen.setdefault(group, [count])
             if seen[-1] != count:
                 seen.append(count)
+        if str(self) != before:
+            self._tell(f"  {time.monotonic() - self._began_at:4.0f} s   {self}")
 
     def rests(self) -> bool:
         """Tell whether some group has no pods."""

@@ -7,22 +7,10 @@ import pytest
 from ci import cluster, demo
 from ci.demo import Target
 from ci.images import Image
-from ci.replicas import Replicas
 from ci.steps import Problem
 
-REPORT = {
-    "event": "report",
-    "undone": [],
-    "rows": [],
-    "effects": {},
-    "run": "run-1",
-    "pods": "cpu 0 → 1 → 0",
-}
+REPORT = {"event": "report", "undone": [], "rows": [], "effects": {}, "run": "run-1"}
 PROGRESS = {"event": "progress", "done": 1, "expected": 2, "retried": 0}
-
-
-def pods() -> Replicas:
-    return Replicas(lambda: {"cpu": 1})
 
 
 @pytest.fixture
@@ -63,12 +51,12 @@ def test_manifests_name_the_image_that_was_built(
 
 
 def test_the_last_line_of_the_pipelines_is_their_report() -> None:
-    assert demo._follow(iter([{"event": "sent"}, PROGRESS, REPORT]), pods()) == REPORT
+    assert demo._follow(iter([{"event": "sent"}, PROGRESS, REPORT])) == REPORT
 
 
 def test_pipelines_that_end_without_a_report_are_a_failure() -> None:
     with pytest.raises(Problem, match="ended without a report"):
-        demo._follow(iter([PROGRESS]), pods())
+        demo._follow(iter([PROGRESS]))
 
 
 def test_work_that_is_not_done_is_a_failure_that_lists_it(
@@ -82,3 +70,17 @@ def test_work_that_is_not_done_is_a_failure_that_lists_it(
     monkeypatch.setattr(demo, "_run_pipelines", lambda _: REPORT | {"undone": undone})
     with pytest.raises(Problem, match=r"shop\.tasks\.hold"):
         demo.main()
+
+
+@pytest.mark.parametrize(("has_keda", "mode"), [(True, "keda"), (False, "none")])
+def test_an_existing_cluster_scales_workers_where_it_has_keda(
+    monkeypatch: pytest.MonkeyPatch, target: Target, has_keda: bool, mode: str
+) -> None:
+    monkeypatch.setenv("IMAGE_REPOSITORY", "registry.example/team")
+    monkeypatch.setenv("KUBECONFIG", "config")
+    monkeypatch.setattr(demo.engine, "choose", lambda: None)
+    for name in ("build_all", "build_exporter"):
+        monkeypatch.setattr(demo.images, name, lambda _: target.image)
+    monkeypatch.setattr(demo.images, "push", lambda *_: target.image)
+    monkeypatch.setattr(demo, "succeeds", lambda *_, **__: has_keda)
+    assert demo._existing().autoscaling == mode

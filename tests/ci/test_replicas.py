@@ -14,9 +14,11 @@ def looking(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Replicas]:
     """Return what looks at these numbers of pods of one group, one look after the other."""
     monkeypatch.setattr(replicas, "LOOK_SECONDS", 0)
 
+    told: list[str] = []
+
     def made(*counts: int) -> Replicas:
         looks = chain(counts, repeat(counts[-1]))
-        return Replicas(lambda: {"cpu": next(looks), "io": 1})
+        return Replicas(lambda: {"cpu": next(looks), "io": 1}, tell=told.append)
 
     return made
 
