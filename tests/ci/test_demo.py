@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ci import cluster, demo
+from ci import cluster, demo, engine, images
 from ci.demo import Target
 from ci.images import Image
 from ci.steps import Problem
@@ -78,9 +78,9 @@ def test_an_existing_cluster_scales_workers_where_it_has_keda(
 ) -> None:
     monkeypatch.setenv("IMAGE_REPOSITORY", "registry.example/team")
     monkeypatch.setenv("KUBECONFIG", "config")
-    monkeypatch.setattr(demo.engine, "choose", lambda: None)
+    monkeypatch.setattr(engine, "choose", lambda: None)
     for name in ("build_all", "build_exporter"):
-        monkeypatch.setattr(demo.images, name, lambda _: target.image)
-    monkeypatch.setattr(demo.images, "push", lambda *_: target.image)
+        monkeypatch.setattr(images, name, lambda _: target.image)
+    monkeypatch.setattr(images, "push", lambda *_: target.image)
     monkeypatch.setattr(demo, "succeeds", lambda *_, **__: has_keda)
     assert demo._existing().autoscaling == mode
