@@ -14,6 +14,8 @@ QUEUE = "email"
 LONG_TASK_SECONDS = 75
 #: What may pass beside the start of a pod.
 PROMISED_OVERHEAD_SECONDS = 2
+#: The HPA's window, and two of its periods.
+SCALE_IN_SECONDS = 60
 WORKER = f"workers.{GROUP}"
 SCALED = (
     "workers.io.queues={default,high_priority}",
@@ -68,6 +70,26 @@ def test_idle_pods_go_first_and_busy_ones_finish_what_they_run(scaled: Shop) -> 
         what="all tasks are done",
     )
     assert {scaled.task(task)["starts"] for task in (*long, *short)} == {"1"}
+    _until_there_are_none(scaled)
+
+
+def test_no_pod_goes_while_the_exporter_is_away(scaled: Shop) -> None:
+    _, tasks = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=3", "--seconds=20")
+    eventually(lambda: len(_pods(scaled)) >= 3, within_seconds=60, what="three pods")
+    before = _pods(scaled)
+    try:
+        scaled.kubectl("scale", "deployment/jobs-exporter", "--replicas=0")
+        eventually(
+            lambda: all(scaled.task(task)["state"] == "succeeded" for task in tasks),
+            within_seconds=60,
+            what="all tasks are done",
+        )
+        idle_until = time.monotonic() + SCALE_IN_SECONDS
+        while time.monotonic() < idle_until:
+            assert before <= _pods(scaled)
+            time.sleep(1)
+    finally:
+        scaled.kubectl("scale", "deployment/jobs-exporter", "--replicas=1")
     _until_there_are_none(scaled)
 
 

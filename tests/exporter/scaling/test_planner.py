@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from celery_exporter.readings import Ended, Pod, Work
 from celery_exporter.scaling import observing
-from celery_exporter.scaling.roll import UNKNOWN_START_SECONDS, Roll
+from celery_exporter.scaling.roll import LONGEST_START_SECONDS, UNKNOWN_START_SECONDS, Roll
 from tests.exporter.worlds import World, group, pod, reading, work
 
 #: More than arrivals need to be known, or a source to be away.
@@ -200,6 +200,12 @@ def test_each_start_of_a_pod_counts_once_and_the_median_counts() -> None:
     roll.take([old, *(pod(f"io-{each}", start_seconds=90.0) for each in (2, 3))], 10.0)
     assert roll.start_seconds("io") == 90
     assert roll.start_seconds("other") == UNKNOWN_START_SECONDS
+
+
+def test_pods_that_waited_for_a_broker_tell_of_no_pod_that_starts_that_slowly() -> None:
+    roll = Roll()
+    roll.take([pod(f"io-{each}", start_seconds=3600.0) for each in range(3)], 0.0)
+    assert roll.start_seconds("io") == LONGEST_START_SECONDS
 
 
 def test_a_shared_queue_counts_for_each_group_as_it_could_have_slots() -> None:

@@ -10,6 +10,9 @@ from celery_exporter.scaling.inflow import FLEET_OUTAGE_SECONDS
 
 #: Until a pod of the group was seen to start: with its image on the node.
 UNKNOWN_START_SECONDS = 10.0
+#: A new node takes minutes. What takes longer waited for a broker or an image, and says nothing
+#: of the next pod.
+LONGEST_START_SECONDS = 300.0
 STARTS = 20
 #: Shorter than the chart's cooldown to zero, so that nobody is sent to sleep by what is not true
 #: any more; longer than one answer that was missed.
@@ -67,7 +70,7 @@ class Roll:
     def start_seconds(self, group: str) -> float:
         """How long a pod of a group takes until it is ready."""
         starts = self._starts.get(group)
-        return median(starts) if starts else UNKNOWN_START_SECONDS
+        return min(median(starts), LONGEST_START_SECONDS) if starts else UNKNOWN_START_SECONDS
 
     def _work(self, pod: Pod, now: float) -> Work | None:
         if self._is_away:
