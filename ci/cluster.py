@@ -46,7 +46,7 @@ class Cluster:
         """Copy images of the engine to every node that does not have them yet."""
         nodes = self.nodes()
         for reference in references:
-            marker = f"{LOADED}/{self.engine.image_id(reference).removeprefix('sha256:')}"
+            marker = f"{LOADED}/{self._key(reference)}"
             if all(self._has(node, marker) for node in nodes):
                 continue
             with step(f"Load {reference} into the cluster") as work:
@@ -54,6 +54,11 @@ class Cluster:
                 for node in nodes:
                     touch = f"mkdir -p {LOADED} && touch {marker}"
                     self.engine.run(work, "exec", node, "sh", "-c", touch)
+
+    def _key(self, reference: str) -> str:
+        # Both: a tag may move to other contents, and the same contents get another tag.
+        contents = self.engine.image_id(reference).removeprefix("sha256:")
+        return f"{reference.replace('/', '_')}-{contents}"
 
     def _has(self, node: str, file: str) -> bool:
         return succeeds(self.engine.command("exec", node, "test", "-e", file), env=self.env)

@@ -1,4 +1,4 @@
-"""The shop, installed once for all tests; what a failed test leaves behind."""
+"""The shop, installed once for each test process; what a failed test leaves behind."""
 
 import os
 from collections.abc import Iterator
@@ -15,13 +15,21 @@ DIAGNOSTICS = Path(__file__).parent / "diagnostics"
 INSTALLED = pytest.StashKey[Shop]()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two processes share the tests by folder: those that need KEDA, which one test stops."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture(scope="session")
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """Install the shop and the chart into a namespace of their own; removed at the end."""
     image, exporter = (
         Image(*os.environ[name].rsplit(":", 1)) for name in ("DEMO_IMAGE", "EXPORTER_IMAGE")
     )
-    target = Target(dict(os.environ), image, exporter, namespace="celery-test")
+    namespace = f"celery-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    target = Target(dict(os.environ), image, exporter, namespace=namespace)
     installed = Shop(target)
     request.config.stash[INSTALLED] = installed
     installed.remove()

@@ -1,12 +1,13 @@
 """Redis as broker, by the overlay: nothing of RabbitMQ is there, and work is done."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import pytest
 
 from ci.paths import ROOT
-from tests.cluster.shop import Shop, eventually
+from tests.cluster.shop import Shop
 
 NAME = "onredis"
 SEND = """
@@ -14,33 +15,30 @@ from celery_runtime.app import app
 print(app.send_task("celery.accumulate", ("paid", "sent"), queue="email").get(timeout=30))
 """
 
-#: More than one pod takes at once, in a list that is not named as the queue is.
-SEND_MANY = """
-from celery_runtime.app import app
-for _ in range(60):
-    app.send_task("shop.tasks.hold", (20,), queue="email", priority=6)
-"""
-GROUP = "celery-worker-group=io"
-PODS = 2
-
 
 @pytest.fixture(scope="module")
 def onredis(shop: Shop) -> Iterator[Shop]:
-    """The demonstration without RabbitMQ; one group is enough, and no beat."""
+    """The demonstration without RabbitMQ."""
+    with installed(shop, {}):
+        yield shop
+
+
+@contextmanager
+def installed(shop: Shop, more: Mapping[str, object]) -> Iterator[None]:
+    """Install it; one worker group is enough, and no beat."""
     values = [f"--values={ROOT / 'values' / name}.yaml" for name in ("dev", "redis")]
     image, exporter = shop.target.image, shop.target.exporter
     options = {
         "image": {"repository": image.repository, "tag": image.tag},
         "exporter.image": {"repository": exporter.repository, "tag": exporter.tag},
-        "autoscaling.mode": "keda-triggers",
         "workers.cpu": None,
-        "workers.io.autoscaling": {"minReplicas": 1, "maxReplicas": PODS},
         "workers.io.queues": ["default", "email", "high_priority", "thumbnails"],
         "beat": {"enabled": False, "schedule": {"reconcile": None}},
+        **more,
     }
     settings = [f"--set-json={key}={json.dumps(value)}" for key, value in options.items()]
     with shop.release(NAME, *values, *settings):
-        yield shop
+        yield
 
 
 def test_it_runs_without_rabbitmq(onredis: Shop) -> None:
@@ -52,15 +50,6 @@ def test_it_runs_without_rabbitmq(onredis: Shop) -> None:
 def test_a_task_is_done_and_its_result_comes_back(onredis: Shop) -> None:
     printed = onredis.kubectl("exec", f"deploy/{NAME}-worker-io", "--", "python", "-c", SEND)
     assert printed.split() == ["['paid',", "'sent']"]
-
-
-def test_messages_of_a_priority_bring_pods(onredis: Shop) -> None:
-    onredis.kubectl("exec", f"deploy/{NAME}-worker-io", "--", "python", "-c", SEND_MANY)
-    eventually(
-        lambda: len(onredis.pods(f"app.kubernetes.io/instance={NAME},{GROUP}")) == PODS,
-        within_seconds=60,
-        what=f"{PODS} pods",
-    )
 
 
 def test_helm_test_asks_the_workers(onredis: Shop) -> None:

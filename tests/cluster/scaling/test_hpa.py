@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.cluster.scaling.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
 from tests.cluster.shop import Shop, eventually
-from tests.cluster.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
 
 API = "v1beta1.external.metrics.k8s.io"
 OPERATOR = ("deployment/keda-operator", "--namespace=keda")

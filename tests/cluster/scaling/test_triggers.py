@@ -1,0 +1,54 @@
+"""KEDA's own triggers: the broker is asked by KEDA, and the exporter has no part in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import test_redis_broker
+from tests.cluster.scaling.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
+from tests.cluster.shop import Shop, eventually
+
+PODS = 3
+#: More than one pod takes at once, in a list that is not named as its queue is.
+SEND_MANY = """
+from celery_runtime.app import app
+for _ in range(60):
+    app.send_task("shop.tasks.hold", (10,), queue="email", priority=6)
+"""
+
+
+@pytest.fixture
+def triggered(shop: Shop) -> Iterator[Shop]:
+    """Return the shop with a group of three pods at most, which KEDA scales by the queue."""
+    limit = f"{WORKER}.autoscaling.maxReplicas={PODS}"
+    shop.upgrade(*SCALED, limit, "autoscaling.mode=keda-triggers", "exporter.enabled=false")
+    shop.kubectl("wait", "--for=condition=Ready", f"scaledobject/jobs-worker-{GROUP}")
+    yield shop
+    shop.upgrade()
+
+
+def test_on_rabbitmq_what_waits_and_what_runs_counts(triggered: Shop) -> None:
+    _, tasks = triggered.send(
+        "--scenario=hold", f"--queue={QUEUE}", f"--count={PODS}", "--seconds=20"
+    )
+    eventually(
+        lambda: len(triggered.worker_pods(GROUP)) == PODS, within_seconds=90, what=f"{PODS} pods"
+    )
+    eventually(
+        lambda: all(triggered.task(task)["state"] == "succeeded" for task in tasks),
+        within_seconds=90,
+        what="all tasks are done",
+    )
+    assert {triggered.task(task)["starts"] for task in tasks} == {"1"}
+
+
+def test_on_redis_messages_of_a_priority_count(shop: Shop) -> None:
+    scaled = {
+        "autoscaling.mode": "keda-triggers",
+        "workers.io.autoscaling": {"minReplicas": 1, "maxReplicas": 2, "queueWaitSeconds": 10},
+    }
+    name = test_redis_broker.NAME
+    with test_redis_broker.installed(shop, scaled):
+        shop.kubectl("exec", f"deploy/{name}-worker-io", "--", "python", "-c", SEND_MANY)
+        selector = f"app.kubernetes.io/instance={name},celery-worker-group=io"
+        eventually(lambda: len(shop.pods(selector)) == 2, within_seconds=90, what="two pods")
