@@ -22,7 +22,7 @@ down: $(UV) ## Remove the cluster with all that is in it
 	@$(CI) down
 
 test: test-fast test-brokers ## Lint, unit and chart tests, then those on brokers and on the cluster
-	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadgroup tests/cluster
+	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope tests/cluster
 
 # The demo's tests run a worker in their own process: it would take others' messages on memory://.
 test-fast: lint ## Lint, unit and chart tests

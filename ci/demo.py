@@ -139,7 +139,7 @@ def _apply(work: Step, target: Target, manifest: Path) -> None:
 
 
 def _apply_text(work: Step, target: Target, name: str, text: str) -> None:
-    rendered = work.log.with_name(name)
+    rendered = work.log.with_name(f"{target.namespace}-{name}")
     rendered.write_text(text)
     work.run(target.kubectl("apply", "--filename", rendered), env=target.env)
 

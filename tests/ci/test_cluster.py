@@ -65,7 +65,7 @@ def test_a_node_is_given_what_it_lacks_by_contents_and_by_name(
     monkeypatch.setattr(
         Cluster, "_has", lambda _self, _node, file: any(file in each for each in touched)
     )
-    contents = {"shop:1": "sha256:aa", "shop:2": "sha256:aa"}
+    contents: dict[str, str] = {"shop:1": "sha256:aa", "shop:2": "sha256:aa"}
     kept = Cluster(Fake("podman", "packages"))
     kept.load("shop:1")
     kept.load("shop:1", "shop:2")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pytest_helm_charts.clusters import Cluster
+from xdist.scheduler import LoadScopeScheduling
 
 from ci.demo import Target, install
 from ci.images import Image
@@ -15,11 +16,17 @@ DIAGNOSTICS = Path(__file__).parent / "diagnostics"
 INSTALLED = pytest.StashKey[Shop]()
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let two processes share the tests by folder: those that need KEDA, which one test stops."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Tests of one folder run in one process: one of those on scaling stops KEDA."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return str(Path(nodeid.partition("::")[0]).parent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
+    """Share the tests out among processes."""
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")
