@@ -120,7 +120,11 @@ class Shop:
 
     def remove(self) -> None:
         """Remove the namespace with all that is in it."""
-        self.kubectl("delete", "namespace", self.target.namespace, "--ignore-not-found")
+        namespace = self.target.namespace
+        self.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+        # Workers would wait for a broker that goes with them, to give back what they hold.
+        self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
+        self.kubectl("wait", "--for=delete", f"namespace/{namespace}", "--timeout=120s")
 
     def diagnosis(self) -> str:
         """Return pods, events and logs as one text."""

@@ -15,8 +15,8 @@ SELECTOR = f"celery-worker-group={GROUP}"
 LONG_TASK_SECONDS = 75
 #: What may pass beside the start of a pod.
 PROMISED_OVERHEAD_SECONDS = 2
-#: The HPA's window, and two of its periods.
-SCALE_IN_SECONDS = 60
+#: The HPA's window, and one of its periods.
+SCALE_IN_SECONDS = 50
 WORKER = f"workers.{GROUP}"
 SCALED = (
     "workers.io.queues={default,high_priority}",
@@ -79,7 +79,7 @@ def test_idle_pods_go_first_and_busy_ones_finish_what_they_run(scaled: Shop) -> 
 
 def test_no_pod_goes_while_the_exporter_is_away_that_speaks_tls(scaled: Shop) -> None:
     scaled.upgrade(*SCALED, "autoscaling.mode=keda", "autoscaling.tls.enabled=true")
-    _, tasks = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=8", "--seconds=10")
+    _, tasks = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=6", "--seconds=10")
     eventually(lambda: len(_pods(scaled)) >= 2, within_seconds=60, what="two pods")
     before = _pods(scaled)
     try:
