@@ -109,10 +109,10 @@ class Shop:
         )
 
     def amqp_url(self) -> str:
-        """Return the URL of the release's RabbitMQ, password and all."""
+        """Return the URL of the release's RabbitMQ for every namespace, password and all."""
         data = self.get("secret", f"{RELEASE}-rabbitmq")["data"]
         username, password = (b64decode(data[key]).decode() for key in ("username", "password"))
-        return f"amqp://{quote(username)}:{quote(password)}@{RELEASE}-rabbitmq:5672/%2f"
+        return f"amqp://{quote(username)}:{quote(password)}@{RELEASE}-rabbitmq.{self.target.namespace}:5672/%2f"
 
     def password(self, secret: str) -> str:
         """Return a Secret's password as Kubernetes keeps it."""
