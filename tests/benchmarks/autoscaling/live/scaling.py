@@ -75,6 +75,8 @@ class KedaRabbitmq(Live):
 
     def remove(self, shop: Shop) -> None:
         shop.kubectl("delete", "scaledobject,triggerauthentication", GROUP)
+        # With the group goes the Deployment, whose fields helm and kubectl would quarrel over.
+        shop.upgrade()
 
 
 def group(case: Case) -> tuple[str, ...]:
