@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPConnection
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ DEADLINE_SECONDS = 20
 CHART_POOLS = ("prefork", "gevent")
 POOLS = (*CHART_POOLS, "eventlet", "threads", "solo")
 PORTS = (20_000, 32_768)
+#: Test processes side by side, each with ports of its own: one that is chosen is not yet taken.
+PROCESSES = 32
 
 
 @dataclass
@@ -181,12 +184,22 @@ def mounted(tmp_path: Path, document: dict[str, Any]) -> Mounted:
     return directory
 
 
+def _ports() -> Iterator[int]:
+    """This process' ports, none of them twice before all were there."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PROCESSES
+    own = range(PORTS[0] + process, PORTS[1], PROCESSES)
+    yield from islice(cycle(own), random.randrange(len(own)), None)  # noqa: S311
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
     """A port that no outgoing connection gets: a client that retries could reach itself on it."""
-    while True:
-        port = random.randrange(*PORTS)  # noqa: S311
+    for port in _PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise AssertionError("a cycle has no end")
 
 
 @pytest.fixture(scope="session")
