@@ -3,7 +3,11 @@ How a worker group grows and shrinks. The exporter's number counts what runs; ev
 be low while tasks run, so that a group shrinks only when the longest of them has ended.
 */}}
 
-{{/* Seconds for which the metric has been low before pods go. Takes a dict: root, worker. */}}
+{{/*
+Seconds for which the metric has been low before pods go. What the exporter wants counts a running
+task for its slot, and for its pod once it has run for 15 s: by then it has ended, or keeps its pod.
+Takes a dict: root, worker.
+*/}}
 {{- define "celery.scaleInSeconds" -}}
 {{- has .root.Values.autoscaling.mode (list "keda" "hpa") | ternary 30 (add .worker.timeLimit 30) -}}
 {{- end -}}

@@ -61,8 +61,8 @@ class Exporter:
 class Ours(Keda):
     """Push at the first message, busy pods as a floor, idle pods first, grace for every task.
 
-    The HPA may reach any size at once. A pod is kept for twice the time that a new one takes, so
-    that noise costs less than it would to start them again.
+    The HPA may reach any size at once. It keeps a pod for as long as the chart tells it: at the end
+    each task that ran at the first look has ended, or is known as a long one.
     """
 
     name = "celery_exporter"
@@ -87,7 +87,7 @@ class Ours(Keda):
         )
         self.behavior = Behavior(
             up=(Policy(value=self.maximum, period_seconds=15),),
-            down_window_seconds=max(30.0, 2 * self.group.pod_start_seconds),
+            down_window_seconds=30.0,
         )
         super().attach(cluster, rng)
         self.exporter = Exporter(cluster)
