@@ -78,6 +78,16 @@ def test_no_pod_but_the_exporters_holds_a_token_and_none_the_addresses_of_servic
         assert account["automountServiceAccountToken"] is False
 
 
+def test_no_celery_process_is_process_1_which_a_signal_does_not_end_before_it_is_up(
+    release: "Release",
+) -> None:
+    celery = [
+        w for w in release.workloads.values() if w.name not in ("jobs-rabbitmq", "jobs-redis")
+    ]
+    assert celery
+    assert all(workload.spec["shareProcessNamespace"] is True for workload in celery)
+
+
 def test_every_container_is_bounded_in_memory_and_explains_its_death(release: "Release") -> None:
     for workload in release.workloads.values():
         assert all("memory" in c["resources"]["limits"] for c in _containers(workload.spec))

@@ -44,3 +44,17 @@ def test_a_killed_pods_task_is_done_by_another(shop: Shop, queue: str, group: st
     assert shop.task(task)["starts"] == "2"
     assert not shop.task(task)["hostname"].endswith(pod)
     assert pod not in shop.worker_pods(group)
+
+
+def test_a_pod_that_is_deleted_as_it_starts_goes_at_once(shop: Shop) -> None:
+    before = shop.worker_pods("io")
+    shop.kubectl("scale", "deployment/jobs-worker-io", f"--replicas={len(before) + 1}")
+    try:
+        (pod,) = eventually(
+            lambda: set(shop.worker_pods("io")) - {*before}, within_seconds=10, what="a new pod"
+        )
+        shop.kubectl("wait", "--for=jsonpath={.status.phase}=Running", f"pod/{pod}")
+        # Python has begun, and the worker is not up: its grace period is 90 s.
+        shop.kubectl("delete", "pod", pod, "--timeout=20s")
+    finally:
+        shop.kubectl("scale", "deployment/jobs-worker-io", f"--replicas={len(before)}")

@@ -8,6 +8,9 @@ and placement apply. The exporter has an account, a token and volumes of its own
 serviceAccountName: {{ include "celery.fullname" .root }}-{{ .account | default "celery" }}
 automountServiceAccountToken: {{ .token | default false }}
 enableServiceLinks: false
+# As process 1 a worker would not notice that it is to stop until it has come up, and would then take
+# tasks until it is killed with them.
+shareProcessNamespace: true
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -12,8 +12,8 @@ PODS = 3
 #: More than one pod takes at once, in a list that is not named as its queue is.
 SEND_MANY = """
 from celery_runtime.app import app
-for _ in range(60):
-    app.send_task("shop.tasks.hold", (10,), queue="email", priority=6)
+for _ in range(100):
+    app.send_task("shop.tasks.hold", (20,), queue="email", priority=6)
 """
 
 
@@ -49,6 +49,7 @@ def test_on_redis_messages_of_a_priority_count(shop: Shop) -> None:
     }
     name = test_redis_broker.NAME
     with test_redis_broker.installed(shop, scaled):
+        shop.kubectl("wait", "--for=condition=Ready", f"scaledobject/{name}-worker-io")
         shop.kubectl("exec", f"deploy/{name}-worker-io", "--", "python", "-c", SEND_MANY)
         selector = f"app.kubernetes.io/instance={name},celery-worker-group=io"
         eventually(lambda: len(shop.pods(selector)) == 2, within_seconds=90, what="two pods")
