@@ -154,7 +154,7 @@ def producer(folder: Path) -> Celery:
 def send(app: Celery, tasks: int) -> None:
     """Send tasks that do nothing."""
     for _ in range(tasks):
-        app.send_task("tiny.work", (0,), queue="default")
+        app.send_task("tiny.work", (0,), queue="default", ignore_result=True)
 
 
 def drained(worker: Service) -> None:
