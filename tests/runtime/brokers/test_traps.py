@@ -21,6 +21,7 @@ from tests.runtime.conftest import Mounted, Service, Start
 CONFIRMS: dict[str, Any] = {"broker_transport_options": {"confirm_publish": True}}
 IDLE_SECONDS = 12
 SOON_SECONDS = 20
+TASKS = 200
 
 
 def test_gevent_with_confirms_and_events_deadlocks_unless_events_go_without_confirms(
@@ -46,6 +47,26 @@ def test_gevent_with_confirms_and_events_deadlocks_unless_events_go_without_conf
     codes = exits(*plain, *shipped, within_seconds=15)
     assert None in codes[:4]
     assert codes[4:] == [0] * 6
+
+
+def test_gevent_with_events_runs_ten_tasks_a_second_unless_it_waits_for_no_heartbeat_between_them(
+    rabbit_bench: Bench,
+) -> None:
+    plain = rabbit_bench.plain("gevent", "--task-events")
+    rabbit_bench.mounted.settings["config"] = {"worker_send_task_events": True}
+    shipped = rabbit_bench.shipped("gevent")
+    ready(plain, shipped)
+    sent = {}
+    for kind, producer in (
+        ("plain", rabbit_bench.plain_producer()),
+        ("shipped", rabbit_bench.producer()),
+    ):
+        sent[kind] = {producer.send_task("journal.work").id for _ in range(TASKS)}
+    wait_until(
+        lambda: sent["shipped"] <= set(rabbit_bench.journal.entries("done")),
+        within_seconds=TASKS / 10 / 2,
+    )
+    assert not sent["plain"] <= set(rabbit_bench.journal.entries("done"))
 
 
 def test_countdowns_fill_a_worker_unless_the_broker_holds_them(rabbit_bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 2
 ANSWER_SECONDS = 5
+DRAIN_EVERY_SECONDS = 1.0
+DRAIN_SECONDS = 0.001
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
         # A heartbeat would be sent again until the broker is back, and hold the lock that a task
         # needs to end. Celery keeps what could not be sent and makes a new connection anyway.
         connection.ensure = _once
+        connection.drain_events = _seldom(connection.drain_events)
         return connection
 
 
@@ -84,6 +88,22 @@ class Mailbox(pidbox.gPidbox):  # type: ignore[misc]  # celery has no types
                     self._do_reset(c, connection)
                 with suppress(TimeoutError):
                     connection.drain_events(timeout=1)
+
+
+def _seldom(drain: Callable[..., None]) -> Callable[..., None]:
+    """Read the broker's heartbeats, which is all that comes on a connection without confirms.
+
+    Celery's loop waits for them for 0.1 s after each message: ten tasks a second would be all.
+    """
+    due_at = 0.0
+
+    def drain_events(**_: object) -> None:
+        nonlocal due_at
+        if time.monotonic() >= due_at:
+            due_at = time.monotonic() + DRAIN_EVERY_SECONDS
+            drain(timeout=DRAIN_SECONDS)
+
+    return drain_events
 
 
 def _once(_: object, publish: Callable[..., None], **__: object) -> Callable[..., None]:
