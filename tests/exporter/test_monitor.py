@@ -17,6 +17,8 @@ from tests.exporter.fleet.test_tally import running
 from tests.exporter.state.celery_events import TASK, WORKER, event, life
 from tests.exporter.worlds import group
 
+DEAD_LETTERS = {"email": "email.dead"}
+
 
 class FakeBroker:
     """A broker with one queue, which counts how often it was asked."""
@@ -69,9 +71,8 @@ def monitor(
     return Monitor(
         State(default_queue="email"),
         broker,
-        dead_letters={"email": "email.dead"},
+        board or Board([], dead_letters=DEAD_LETTERS),
         source=source,
-        board=board,
         clock=clock or Clock(),
     )
 
@@ -236,7 +237,7 @@ def test_the_two_answers_of_a_worker_are_one_and_either_may_be_missing_or_broken
 
 def test_queues_that_are_scaled_for_are_read_each_time_and_the_others_now_and_then() -> None:
     clock, broker = Clock(), FakeBroker()
-    board = Board([group("io", "email")], dead_letters={}, clock=clock)
+    board = Board([group("io", "email")], dead_letters=DEAD_LETTERS, clock=clock)
     watching = monitor(broker, clock, board=board)
     for _ in range(7):
         watching.read_broker(all_every_seconds=5)
@@ -251,7 +252,7 @@ def test_queues_that_are_scaled_for_are_read_each_time_and_the_others_now_and_th
 
 def test_the_first_reading_after_the_broker_was_away_is_of_all_queues() -> None:
     clock, broker = Clock(), FakeBroker()
-    board = Board([group("io", "email")], dead_letters={}, clock=clock)
+    board = Board([group("io", "email")], dead_letters=DEAD_LETTERS, clock=clock)
     watching = monitor(broker, clock, board=board)
     for away in (False, True, False):
         broker.away = away

@@ -14,7 +14,7 @@ from celery_exporter.events.pump import Source
 from celery_exporter.events.rabbitmq import RabbitEvents
 from celery_exporter.events.redis import RedisEvents
 from celery_exporter.fleet.reading import Fleet
-from celery_exporter.monitor import Monitor, queues_with_dead_letters
+from celery_exporter.monitor import Monitor
 from celery_exporter.options import Options
 from celery_exporter.scaling import Board
 from celery_exporter.scaling.inflow import OUTAGE_SECONDS
@@ -57,8 +57,7 @@ class Exporter:
         # What becomes of tasks comes from one of them: from both, each would count twice.
         tallies = scaling is not None and chosen.tasks_from == options.WORKERS
         source = None if tallies else SOURCES.get(self._kind)
-        dead_letters = queues_with_dead_letters(app.conf.task_queues)
-        board = scaling.board if scaling else Board([], dead_letters=dead_letters)
+        board = scaling.board if scaling else Board([], dead_letters=_dead_letters(app))
         self.monitor = Monitor(
             State(
                 default_queue=app.conf.task_default_queue,
@@ -66,9 +65,8 @@ class Exporter:
                 max_task_seconds=max_task_seconds,
             ),
             broker.broker_of(app, self._kind, management_url=chosen.management_url),
-            dead_letters=dead_letters,
+            board,
             source=source(app) if source else None,
-            board=board,
         )
         if scaling is not None and tallies:
             scaling.sink = self.monitor.tally
@@ -176,9 +174,15 @@ def _autoscaling(app: Celery, chosen: Options) -> Autoscaling | None:
         known,
         Fleet(known),
         chosen,
-        dead_letters=queues_with_dead_letters(app.conf.task_queues),
+        dead_letters=_dead_letters(app),
         outage_seconds=max(OUTAGE_SECONDS, OUTAGE_INTERVALS * seconds),
     )
+
+
+def _dead_letters(app: Celery) -> Mapping[str, str]:
+    """Each queue's dead-letter queue, by their names."""
+    pairs = ((queue, getattr(queue, "dead_letters", None)) for queue in app.conf.task_queues)
+    return {queue.name: dead.name for queue, dead in pairs if dead}
 
 
 def _server(monitor: Monitor, port: int, pages: Mapping[str, Page]) -> Server:

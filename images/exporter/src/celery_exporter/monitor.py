@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from celery_exporter.broker.ages import Ages
 from celery_exporter.events.decoding import Event
 from celery_exporter.events.pump import Pump, Source, said
 from celery_exporter.readings import Broker, Pod, Reading
-from celery_exporter.scaling import Board, View
+from celery_exporter.scaling import Board
 from celery_exporter.state.counting import State
 from celery_runtime.health.probes import Verdict
 
@@ -30,16 +30,15 @@ class Monitor:
         self,
         state: State,
         broker: Broker,
+        board: Board,
         *,
-        dead_letters: Mapping[str, str],
         source: Source | None = None,
-        board: Board | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._state = state
         self._broker = broker
-        self._dead_letters = dead_letters
         self._board = board
+        self._dead_letters = board.dead_letters
         self._clock = clock
         # For moments only: a page is written from copies.
         self._lock = Lock()
@@ -54,7 +53,7 @@ class Monitor:
     def read_broker(self, *, all_every_seconds: float = 0.0) -> None:
         """Ask how full the queues are: those that are scaled for each time, all every so often."""
         everything = [*self._dead_letters, *self._dead_letters.values()]
-        queues = everything if self._all_are_due(all_every_seconds) else self._scaled_for()
+        queues = everything if self._all_are_due(all_every_seconds) else self._board.queues
         try:
             reading = self._broker.read(queues) if queues else Reading()
         except Exception as error:  # each transport has its own
@@ -71,8 +70,7 @@ class Monitor:
                 reading, sent_at=self._state.sent_at, now=self._clock()
             )
         self._reading = reading
-        if self._board is not None:
-            self._board.take_broker(reading, self._oldest_seconds)
+        self._board.take_broker(reading, self._oldest_seconds)
 
     def ask_workers(self, ask: Callable[[], Mapping[str, roster.Answer]]) -> None:
         """Ask workers about themselves."""
@@ -102,7 +100,7 @@ class Monitor:
 
     def page(self) -> Iterator[str]:
         """What Prometheus scrapes."""
-        view = self._board.view if self._board else View(at=self._clock())
+        view = self._board.view
         return metrics.page(
             metrics.Snapshot(
                 state=self._state,
@@ -133,9 +131,6 @@ class Monitor:
             return False
         self._read_all_at = now
         return True
-
-    def _scaled_for(self) -> Sequence[str]:
-        return self._board.queues if self._board else []
 
     def _take(self, events: Sequence[Event], received_at: float) -> None:
         with self._lock:
@@ -189,9 +184,3 @@ def _merged(before: Reading | None, now: Reading, asked: Sequence[str]) -> Readi
 
 def _without(values: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
     return {name: value for name, value in values.items() if name not in names}
-
-
-def queues_with_dead_letters(queues: Iterable[object]) -> dict[str, str]:
-    """Each queue's dead-letter queue, by their names."""
-    pairs = ((queue, getattr(queue, "dead_letters", None)) for queue in queues)
-    return {queue.name: dead.name for queue, dead in pairs if dead}  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 `Planner` is pure and remembers; `Board` takes what comes, and is where everyone looks.
 """
 
-from celery_exporter.scaling.board import Board, View
+from celery_exporter.scaling.board import Board
 from celery_exporter.scaling.planner import Plan, Planner
 
-__all__ = ["Board", "Plan", "Planner", "View"]
+__all__ = ["Board", "Plan", "Planner"]

@@ -60,7 +60,7 @@ class Board:
         self.groups: Mapping[str, Group] = {group.name: group for group in groups}
         self._planner = Planner(groups, outage_seconds=outage_seconds)
         self._history = History()
-        self._dead_letters = dead_letters
+        self.dead_letters = dead_letters
         self._clock, self._wall = clock, wall
         self._lock = Lock()
         self._listeners: list[Callable[[], None]] = []
@@ -120,7 +120,7 @@ class Board:
                 self.view.plans,
                 history=self._history,
                 reading=self._reading,
-                dead_letters=self._dead_letters,
+                dead_letters=self.dead_letters,
                 oldest_seconds=self.view.oldest_seconds,
                 running=self.view.running,
                 problems=[problem for problem in self._problems.values() if problem],
@@ -159,7 +159,7 @@ class Board:
         self._history.note(view.plans, at)
         if self._history.sample_is_due(at):
             depths = view.reading.depths
-            waiting = {name: depths[name].ready for name in self._dead_letters if name in depths}
+            waiting = {name: depths[name].ready for name in self.dead_letters if name in depths}
             self._history.sample(
                 view.plans, waiting=waiting, oldest_seconds=view.oldest_seconds, at=at
             )
