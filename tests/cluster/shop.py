@@ -90,6 +90,14 @@ class Shop:
         rows = self.sql(f"SELECT {names} FROM shop_taskrun WHERE task_id = '{task_id}'")  # noqa: S608
         return dict(zip(columns, rows[0], strict=True)) if rows else {}
 
+    def until(self, state: str, *task_ids: str, within_seconds: float) -> None:
+        """Wait until all these tasks are in this state."""
+        eventually(
+            lambda: all(self.task(task_id).get("state") == state for task_id in task_ids),
+            within_seconds=within_seconds,
+            what=f"{len(task_ids)} tasks {state}",
+        )
+
     def worker_pods(self, group: str) -> list[str]:
         """Return the names of a worker group's pods that are not being deleted."""
         return self.pods(f"celery-worker-group={group}")

@@ -16,18 +16,12 @@ GRACE_SECONDS = 90
 def _start(shop: Shop, queue: str) -> tuple[str, str]:
     """Send a task that holds its worker; returns the task's id and the pod that runs it."""
     _, (task,) = shop.send("--scenario=hold", f"--queue={queue}", f"--seconds={HOLD_SECONDS}")
-    eventually(
-        lambda: shop.task(task).get("state") == "started", within_seconds=30, what="task started"
-    )
+    shop.until("started", task, within_seconds=30)
     return task, shop.task(task)["hostname"].split("@")[1]
 
 
 def _finish(shop: Shop, task: str) -> None:
-    eventually(
-        lambda: shop.task(task)["state"] == "succeeded",
-        within_seconds=120,
-        what="the task is done",
-    )
+    shop.until("succeeded", task, within_seconds=120)
 
 
 @pytest.mark.parametrize(("queue", "group"), GROUPS)

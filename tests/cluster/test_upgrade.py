@@ -1,7 +1,7 @@
 """`helm upgrade` to other values: what was there stays, what runs is finished."""
 
 from ci.demo import RELEASE
-from tests.cluster.shop import Shop, eventually
+from tests.cluster.shop import Shop
 
 HOLD_SECONDS = 25
 
@@ -14,22 +14,14 @@ def test_an_upgrade_keeps_credentials_and_running_work(shop: Shop) -> None:
         for queue in ("default", "thumbnails")
         for task in shop.send("--scenario=hold", f"--queue={queue}", f"--seconds={HOLD_SECONDS}")[1]
     ]
-    eventually(
-        lambda: all(shop.task(task).get("state") == "started" for task in tasks),
-        within_seconds=30,
-        what="both tasks started",
-    )
+    shop.until("started", *tasks, within_seconds=30)
 
     shop.upgrade("config.task_track_started=false")
 
     assert [shop.password(secret) for secret in ("rabbitmq", "redis")] == passwords
     for group, pods in before.items():
         assert not set(pods) & set(shop.worker_pods(group)), "the new setting reached no new pod"
-    eventually(
-        lambda: all(shop.task(task)["state"] == "succeeded" for task in tasks),
-        within_seconds=90,
-        what="both tasks done",
-    )
+    shop.until("succeeded", *tasks, within_seconds=90)
     assert [shop.task(task)["starts"] for task in tasks] == ["1", "1"]
 
 

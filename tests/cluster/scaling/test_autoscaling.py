@@ -44,9 +44,7 @@ def scaled(shop: Shop) -> Iterator[Shop]:
 
 def test_a_first_message_starts_a_pod_at_once(scaled: Shop) -> None:
     _, (task,) = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--seconds=10")
-    eventually(
-        lambda: scaled.task(task)["state"] == "started", within_seconds=60, what="the task runs"
-    )
+    scaled.until("started", task, within_seconds=60)
     scaled.kubectl("wait", "--for=condition=Ready", "pod", "--selector", SELECTOR)
     assert _wait_seconds(scaled, task) - _start_seconds(scaled) <= PROMISED_OVERHEAD_SECONDS
 
@@ -57,11 +55,7 @@ def test_idle_pods_go_first_and_busy_ones_finish_what_they_run(scaled: Shop) -> 
     )
     _, short = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=40", "--seconds=4")
     eventually(lambda: len(_pods(scaled)) == 10, within_seconds=60, what="ten pods")
-    eventually(
-        lambda: all(scaled.task(task).get("state") == "started" for task in long),
-        within_seconds=60,
-        what="the long tasks run",
-    )
+    scaled.until("started", *long, within_seconds=60)
     fewest = 10
     while _busy(scaled, long):
         left = _pods(scaled)
@@ -69,11 +63,7 @@ def test_idle_pods_go_first_and_busy_ones_finish_what_they_run(scaled: Shop) -> 
         fewest = min(fewest, len(left))
         time.sleep(1)
     assert fewest == 3
-    eventually(
-        lambda: all(scaled.task(task)["state"] == "succeeded" for task in (*long, *short)),
-        within_seconds=LONG_TASK_SECONDS + 60,
-        what="all tasks are done",
-    )
+    scaled.until("succeeded", *long, *short, within_seconds=LONG_TASK_SECONDS + 60)
     assert {scaled.task(task)["starts"] for task in (*long, *short)} == {"1"}
     _until_there_are_none(scaled)
 
@@ -85,11 +75,7 @@ def test_no_pod_goes_while_the_exporter_is_away_that_speaks_tls(scaled: Shop) ->
     before = _pods(scaled)
     try:
         scaled.kubectl("scale", "deployment/jobs-exporter", "--replicas=0")
-        eventually(
-            lambda: all(scaled.task(task)["state"] == "succeeded" for task in tasks),
-            within_seconds=90,
-            what="all tasks are done",
-        )
+        scaled.until("succeeded", *tasks, within_seconds=90)
         idle_until = time.monotonic() + SCALE_IN_SECONDS
         while time.monotonic() < idle_until:
             assert before <= _pods(scaled)

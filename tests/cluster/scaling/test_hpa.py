@@ -45,11 +45,7 @@ def test_an_hpa_follows_what_the_exporter_wants(scaled: Shop) -> None:
     _, tasks = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=48", "--seconds=2")
     eventually(lambda: len(_pods(scaled)) == PODS, within_seconds=60, what=f"{PODS} pods")
     assert int(_metric(scaled, "rabbitmq_queue_messages_ready", "queue", QUEUE)[0]) > 0
-    eventually(
-        lambda: all(scaled.task(task)["state"] == "succeeded" for task in tasks),
-        within_seconds=120,
-        what="all tasks are done",
-    )
+    scaled.until("succeeded", *tasks, within_seconds=120)
     assert {scaled.task(task)["starts"] for task in tasks} == {"1"}
     eventually(lambda: len(_pods(scaled)) == 1, within_seconds=120, what="one pod again")
 

@@ -34,11 +34,7 @@ def test_on_rabbitmq_what_waits_and_what_runs_counts(triggered: Shop) -> None:
     eventually(
         lambda: len(triggered.worker_pods(GROUP)) == PODS, within_seconds=90, what=f"{PODS} pods"
     )
-    eventually(
-        lambda: all(triggered.task(task)["state"] == "succeeded" for task in tasks),
-        within_seconds=90,
-        what="all tasks are done",
-    )
+    triggered.until("succeeded", *tasks, within_seconds=90)
     assert {triggered.task(task)["starts"] for task in tasks} == {"1"}
 
 
