@@ -14,7 +14,7 @@ from celery_exporter.events import redis as events
 from celery_exporter.events.decoding import Event
 from celery_exporter.events.redis import RedisEvents
 from celery_runtime import configure
-from tests.runtime.brokers.certificates import LOCALHOST, certify
+from tests.certificates import Authority
 from tests.runtime.brokers.redisservers import Replicated, tls_redis
 from tests.runtime.conftest import Mounted, wait_until
 from tests.runtime.redisserver import RedisServer
@@ -149,15 +149,15 @@ def mounted_app(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> Celery:
 def test_events_arrive_over_tls(
     mounted: Mounted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    certificate = certify(tmp_path, LOCALHOST)
-    server = tls_redis(tmp_path / "tls", certificate)
+    authority = Authority()
+    server = tls_redis(tmp_path / "tls", authority)
     server.start()
     try:
         mounted.settings["broker"] = server.settings
         (mounted.path / "broker/username").unlink()
         for name, text in server.secrets.items():
             mounted.secret(name, text)
-        mounted.secret("broker/ca.crt", certificate.authority.read_text())
+        mounted.secret("broker/ca.crt", authority.certificate.decode())
         with closing(mounted_app(mounted, monkeypatch)) as app:
             source = RedisEvents(app)
             source.connect()

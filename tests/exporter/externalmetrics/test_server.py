@@ -13,7 +13,7 @@ from celery_exporter.externalmetrics import Server
 from celery_exporter.externalmetrics.proxy import FrontProxy, parse
 from celery_exporter.externalmetrics.selectors import Selector, SelectorError
 from celery_runtime.errors import PortTakenError, SettingsError
-from tests.exporter.authorities import Authority, Pair
+from tests.certificates import Authority, Pair
 from tests.exporter.worlds import World, group, pod, work
 
 METRICS = "/apis/external.metrics.k8s.io/v1beta1"

@@ -7,7 +7,7 @@ import pytest
 
 from celery_exporter.scaler import Scaler
 from celery_runtime.errors import SettingsError
-from tests.exporter.authorities import Authority, Pair
+from tests.certificates import Authority, Pair
 from tests.exporter.scaler.conftest import Keda, StartScaler
 from tests.exporter.worlds import World
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.runtime.brokers.certificates import Certificate
+from tests.certificates import Authority
 from tests.runtime.brokers.servers import PASSWORD, wait_until_it_serves
 from tests.runtime.conftest import free_port, wait_until
 
@@ -68,13 +68,19 @@ class RedisProcess:
             self._process.send_signal(number)
 
 
-def tls_redis(folder: Path, certificate: Certificate) -> RedisProcess:
-    """A Redis that speaks nothing but TLS."""
+def tls_redis(folder: Path, authority: Authority) -> RedisProcess:
+    """A Redis that speaks nothing but TLS, as localhost and under no other name."""
+    folder.mkdir()
+    authority.signed("redis").write(folder)
     port = free_port()
-    files = ("--tls-cert-file", certificate.certificate, "--tls-key-file", certificate.key)
-    tls = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *map(str, files))
+    files = ("--tls-cert-file", "tls.crt", "--tls-key-file", "tls.key")
+    tls = ("--port", "0", "--tls-port", str(port), "--tls-auth-clients", "no", *files)
     client = Redis(
-        "localhost", port, password=PASSWORD, ssl=True, ssl_ca_certs=str(certificate.authority)
+        "localhost",
+        port,
+        password=PASSWORD,
+        ssl=True,
+        ssl_ca_data=authority.certificate.decode(),
     )
     settings = {"kind": "redis", "host": "localhost", "port": port, "tls": True}
     return RedisProcess(folder, (*tls, *COMMON), client, settings)

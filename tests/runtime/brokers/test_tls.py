@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_runtime import configure
 from celery_runtime.coordination import store
+from tests.certificates import Authority
 from tests.runtime.brokers import redisservers
-from tests.runtime.brokers.certificates import LOCALHOST, Certificate, certify
 from tests.runtime.brokers.conftest import OpenShop, furnish, new_queues
 from tests.runtime.brokers.servers import PASSWORD
 from tests.runtime.conftest import CHART_POOLS, Mounted, Start, wait_until
@@ -24,30 +24,28 @@ both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Certificate:
-    """For localhost, and not for its address."""
-    return certify(tmp_path, LOCALHOST)
+def authority() -> Authority:
+    """One that nobody knows."""
+    return Authority()
 
 
 @pytest.fixture
-def server(tmp_path: Path, certificate: Certificate) -> Iterator[redisservers.RedisProcess]:
+def server(tmp_path: Path, authority: Authority) -> Iterator[redisservers.RedisProcess]:
     """A Redis that speaks nothing but TLS, and trusts who has the password."""
-    started = redisservers.tls_redis(tmp_path / "redis", certificate)
+    started = redisservers.tls_redis(tmp_path / "redis", authority)
     started.start()
     yield started
     started.remove()
 
 
 @pytest.fixture
-def encrypted(
-    mounted: Mounted, server: redisservers.RedisProcess, certificate: Certificate
-) -> Mounted:
+def encrypted(mounted: Mounted, server: redisservers.RedisProcess, authority: Authority) -> Mounted:
     """Broker and results on that Redis, and its authority mounted for both."""
     furnish(mounted, server, *new_queues())
     mounted.settings["resultBackend"] = {**server.settings, "database": 1}
     mounted.secret("results/password", PASSWORD)
     for service in ("broker", "results"):
-        mounted.secret(f"{service}/ca.crt", certificate.authority.read_text())
+        mounted.secret(f"{service}/ca.crt", authority.certificate.decode())
     mounted.write()
     return mounted
 
@@ -145,12 +143,12 @@ def test_results_are_asked_only_from_who_can_prove_it(
 def test_the_name_of_a_rabbitmq_is_verified_too(
     mounted: Mounted,
     server: redisservers.RedisProcess,
-    certificate: Certificate,
+    authority: Authority,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The name is looked at before a word of AMQP is spoken: any server with TLS will do.
     mounted.settings["broker"] = {**server.settings, "kind": "rabbitmq", "host": "127.0.0.1"}
-    mounted.secret("broker/ca.crt", certificate.authority.read_text())
+    mounted.secret("broker/ca.crt", authority.certificate.decode())
     mounted.write()
     monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.path))
     app = Celery(set_as_current=False)
