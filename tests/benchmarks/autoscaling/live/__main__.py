@@ -21,7 +21,7 @@ from tests.benchmarks.autoscaling.live.cases import (
     SLOTS,
     Case,
 )
-from tests.benchmarks.autoscaling.live.recording import Recorder, recording
+from tests.benchmarks.autoscaling.live.recording import recording
 from tests.benchmarks.autoscaling.live.scaling import BOTH, DEPLOYMENT, GROUP, QUEUE, Live
 from tests.benchmarks.autoscaling.outcome import percentile, pool, run
 from tests.benchmarks.autoscaling.report import machine, table_of
@@ -31,7 +31,7 @@ from tests.cluster.shop import Shop, eventually
 RESULTS = Path(__file__).parents[1] / "results-live.txt"
 #: The phases of the simulated HPA and KEDA differ by seed; the real ones are what they are.
 SEEDS = range(501, 521)
-COLUMNS = ("", "", "first start", "p50", "p95", "late", "replica-s", "redelivered", "pod start")
+MEASURED = ("first start", "p50", "p95", "late", "replica-s", "killed", "undone", "pod start")
 WIDTH = 130
 
 
@@ -41,7 +41,8 @@ class Figures:
 
     waits: list[float]
     replica_seconds: float
-    redelivered: int
+    killed: float
+    undone: float
     start_seconds: float
 
     @property
@@ -74,9 +75,10 @@ def main() -> None:
 
 def compare(console: Console, shop: Shop, case: Case) -> None:
     """Everyone on one case, for real and simulated."""
-    table = table_of(COLUMNS)
+    table = table_of(("", "", *MEASURED))
     for live in BOTH:
         arrivals, real = measure(shop, live, case)
+        print(f"{case.name}, {live.simulated.name}:", *cells(real), flush=True)
         simulated = simulate(live, case, arrivals, start_seconds=real.start_seconds)
         for kind, figures in (("cluster", real), ("simulated", simulated)):
             table.add_row(live.simulated.name, kind, *cells(figures))
@@ -97,18 +99,21 @@ def measure(shop: Shop, live: Live, case: Case) -> tuple[list[float], Figures]:
         _wait_for_none(shop, within_seconds=480)
         with recording(shop, GROUP) as recorder:
             runs = [_send(shop, count, seconds) for count, seconds in case.batches]
-            rows = _rows_when_done(shop, runs, within_seconds=2 * case.max_task_seconds)
-            _rest(recorder, case.rest_seconds)
+            time.sleep(case.watch_seconds)
             cost = recorder.replica_seconds(time.time())
+            rows = _rows(shop, runs)
     finally:
         live.remove(shop)
     sent = [float(row[0]) for row in rows]
+    starts = [int(row[2]) for row in rows]
     return (
         sorted(at - min(sent) for at in sent),
         Figures(
-            waits=sorted(float(row[1]) - float(row[0]) for row in rows),
+            # The ledger has the last start of a task only.
+            waits=sorted(float(row[1]) - float(row[0]) for row in rows if row[2] == "1"),
             replica_seconds=cost,
-            redelivered=sum(int(row[2]) > 1 for row in rows),
+            killed=sum(starts) - len(starts),
+            undone=sum(row[3] != "succeeded" for row in rows),
             start_seconds=statistics.median(recorder.start_seconds()),
         ),
     )
@@ -122,7 +127,8 @@ def simulate(live: Live, case: Case, arrivals: list[float], *, start_seconds: fl
     return Figures(
         waits=sorted(wait for cluster in clusters for wait in cluster.waits),
         replica_seconds=outcome.replica_seconds,
-        redelivered=round(outcome.killed / len(clusters)),
+        killed=outcome.killed / len(clusters),
+        undone=sum(cluster.arrived - cluster.finished for cluster in clusters) / len(clusters),
         start_seconds=start_seconds,
     )
 
@@ -130,7 +136,6 @@ def simulate(live: Live, case: Case, arrivals: list[float], *, start_seconds: fl
 def workload(case: Case, arrivals: list[float]) -> Workload:
     """The case as the simulator has it, after a minute of nothing."""
     quiet = 60.0
-    last = quiet + max(arrivals) + max(case.service_seconds)
     return Workload(
         name=case.name,
         title=case.title,
@@ -139,7 +144,7 @@ def workload(case: Case, arrivals: list[float]) -> Workload:
         promised_wait_seconds=PROMISED_WAIT_SECONDS,
         promised_share=PROMISED_SHARE,
         max_task_seconds=case.max_task_seconds,
-        horizon_seconds=last + case.rest_seconds,
+        horizon_seconds=quiet + max(arrivals) + case.watch_seconds,
     )
 
 
@@ -152,7 +157,8 @@ def cells(figures: Figures) -> tuple[str, ...]:
         f"{percentile(waits, 0.95):.1f} s",
         f"{figures.late_share:.1%}{'' if figures.late_share <= 1 - PROMISED_SHARE else ' broken'}",
         f"{figures.replica_seconds:,.0f}",
-        str(figures.redelivered),
+        f"{figures.killed:g}",
+        f"{figures.undone:g}",
         f"{figures.start_seconds:.1f} s",
     )
 
@@ -172,23 +178,11 @@ def _send(shop: Shop, count: int, seconds: float) -> str:
     return run_id
 
 
-def _rows_when_done(shop: Shop, runs: list[str], *, within_seconds: float) -> list[list[str]]:
-    """When each task was sent and begun, and how often it was begun."""
+def _rows(shop: Shop, runs: list[str]) -> list[list[str]]:
+    """When each task was sent and last begun, how often it was begun, and its state."""
     among = ", ".join(f"'{run_id}'" for run_id in runs)
-    where = f"WHERE run IN ({among})"
-    undone = f"SELECT count(*) FROM shop_taskrun {where} AND state <> 'succeeded'"  # noqa: S608
-    eventually(
-        lambda: shop.sql(undone) == [["0"]], within_seconds=within_seconds, what="all are done"
-    )
-    columns = "extract(epoch FROM sent_at), extract(epoch FROM started_at), starts"
-    return shop.sql(f"SELECT {columns} FROM shop_taskrun {where}")  # noqa: S608
-
-
-def _rest(recorder: Recorder, seconds: float) -> None:
-    """Until all pods are gone, but no longer."""
-    deadline = time.monotonic() + seconds
-    while recorder.present() and time.monotonic() < deadline:
-        time.sleep(1)
+    columns = "extract(epoch FROM sent_at), extract(epoch FROM started_at), starts, state"
+    return shop.sql(f"SELECT {columns} FROM shop_taskrun WHERE run IN ({among})")  # noqa: S608
 
 
 main()

@@ -18,8 +18,8 @@ class Case:
     #: How many, and for how many seconds each runs; sent in this order.
     batches: tuple[tuple[int, float], ...]
     max_task_seconds: int
-    #: How long to look on after the last task has ended, until a peer would have scaled in too.
-    rest_seconds: float
+    #: From the sending on; what is not done by then stays undone.
+    watch_seconds: float
 
     @property
     def service_seconds(self) -> list[float]:
@@ -33,15 +33,16 @@ CASES = (
         title="burst from zero",
         batches=((400, 1.0),),
         max_task_seconds=60,
-        rest_seconds=90,
+        # KEDA's cooldown of 300 s is over by then.
+        watch_seconds=400,
     ),
     # The long one outlasts the HPA's default window of 300 s, KEDA's cooldown of 300 s, and a grace
     # period of 30 s after either.
     Case(
         name="K",
         title="kill trap",
-        batches=((60, 4.0), (1, 450.0), (60, 4.0)),
+        batches=((60, 4.0), (1, 420.0), (60, 4.0)),
         max_task_seconds=900,
-        rest_seconds=90,
+        watch_seconds=560,
     ),
 )

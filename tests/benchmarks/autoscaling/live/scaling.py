@@ -71,6 +71,8 @@ class KedaRabbitmq(Live):
         patch = {"spec": {"template": {"spec": grace}}}
         shop.kubectl("patch", "deployment", DEPLOYMENT, "--patch", json.dumps(patch))
         shop.kubectl("rollout", "status", f"deployment/{DEPLOYMENT}")
+        # KEDA would look on at a pod for its cooldown first.
+        shop.kubectl("scale", "deployment", DEPLOYMENT, "--replicas=0")
         shop.apply({"apiVersion": "v1", "kind": "List", "items": list(_objects(shop))})
 
     def remove(self, shop: Shop) -> None:
