@@ -37,8 +37,8 @@ test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS serv
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
 
-bench-autoscaling-live: $(UV) ## Two of the workloads on the cluster, beside KEDA's rabbitmq trigger
-	@$(CI) exec --cluster python -m tests.benchmarks.autoscaling.live
+bench-autoscaling-live: $(UV) ## Two of the workloads on the cluster, beside KEDA's rabbitmq trigger; CASE=Z for one
+	@$(CI) exec --cluster python -m tests.benchmarks.autoscaling.live $(CASE)
 
 bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspect ping`
 	@$(CI) exec --brokers python -m tests.benchmarks.probes

@@ -31,7 +31,7 @@ CASES = (
     Case(
         name="Z",
         title="burst from zero",
-        batches=((400, 1.0),),
+        batches=((100, 4.0),),
         max_task_seconds=60,
         # KEDA's cooldown of 300 s is over by then.
         watch_seconds=400,
