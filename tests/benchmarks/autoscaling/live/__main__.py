@@ -1,6 +1,6 @@
 """Two cases on a real cluster: ours and KEDA's rabbitmq trigger, each beside the simulator.
 
-Run by `make bench-autoscaling-live`; it takes about half an hour, most of it waiting.
+Run by `make bench-autoscaling-live`; it takes about 40 minutes, most of it waiting.
 """
 
 import os

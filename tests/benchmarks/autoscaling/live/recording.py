@@ -43,10 +43,6 @@ class Recorder:
             if name not in seen and life.gone is None:
                 life.gone = now
 
-    def present(self) -> int:
-        """How many are there."""
-        return sum(life.gone is None for life in self.lives.values())
-
     def replica_seconds(self, now: float) -> float:
         """What all of them cost."""
         return sum(life.seconds(now) for life in self.lives.values())
