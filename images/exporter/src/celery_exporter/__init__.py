@@ -3,6 +3,6 @@
 `python -m celery_exporter` reads the same mounted directory as celery_runtime and answers on 9808.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["__version__"]

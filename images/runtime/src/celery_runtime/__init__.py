@@ -20,7 +20,7 @@ from celery_runtime.errors import (
     TaskDefinitionError,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AppNotFoundError",
