@@ -58,6 +58,8 @@ def test_a_first_message_wakes_a_group_within_two_seconds(
     # Workers tell what becomes of tasks, and events are not listened to.
     assert watching.value("celery_exporter_up", source="workers") == 1
     assert watching.value("celery_exporter_up", source="events") is None
+    # Nor is each question to Kubernetes a line.
+    assert "HTTP Request" not in watching.log.read_text()
 
 
 def test_kubernetes_that_refuses_is_said_and_nothing_is_scaled(

@@ -219,6 +219,18 @@ def test_what_all_workers_hold_is_known_where_the_broker_has_one_number_for_it(
     assert value(samples_of(page_of(state, reading=reading)), "celery_broker_unacked_messages") == 9
 
 
+def test_a_queue_of_rabbitmq_tells_of_its_copies_and_its_dead_letters_of_theirs(
+    state: State,
+) -> None:
+    copies = Depth(ready=0, members=3, online_members=2)
+    reading = Reading(depths={"email": copies, "email.dead": copies, "classic": Depth(ready=0)})
+    seen = samples_of(page_of(state, reading=reading))
+    for queue in ("email", "email.dead"):
+        assert value(seen, "celery_queue_members", queue_name=queue) == 3
+        assert value(seen, "celery_queue_online_members", queue_name=queue) == 2
+    assert value(seen, "celery_queue_members", queue_name="classic") is None
+
+
 def test_what_was_shed_cut_and_foreign_is_said(state: State) -> None:
     state.apply([{"type": "mine"}], 1)
     health = Health(events={"shed": 4, "unreadable": 5, "decoded": 1}, buffered=6)

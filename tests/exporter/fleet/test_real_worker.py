@@ -56,12 +56,6 @@ def test_a_worker_s_page_tells_what_its_events_tell(
     producer: Celery, worker: Start, fleet: Fleet, release: Release, pool: str
 ) -> None:
     producer.conf.task_send_sent_event = True
-    service = worker(
-        pool, "--task-events", app="countedapp:app", CELERY_TASK_SEND_SENT_EVENT="true"
-    )
-    service.wait_for("ready", 200)
-    release.list("pod-1")
-    release.answer("pod-1", service.port)
     told, tallied = State(default_queue="default"), State(default_queue="default")
     with producer.connection() as connection:
         receiver = producer.events.Receiver(
@@ -70,7 +64,16 @@ def test_a_worker_s_page_tells_what_its_events_tell(
         with receiver.consumer_context(wakeup=False) as (listening, _, _):
             # On Redis only the first look subscribes.
             listen(listening)
+            # Before there is a worker: the first event of one that is faster than the event of a
+            # sending would be counted in the default queue.
             send(producer)
+            listen(listening)
+            service = worker(
+                pool, "--task-events", app="countedapp:app", CELERY_TASK_SEND_SENT_EVENT="true"
+            )
+            service.wait_for("ready", 200)
+            release.list("pod-1")
+            release.answer("pod-1", service.port)
 
             def both_have_all() -> bool:
                 listen(listening)

@@ -115,7 +115,8 @@ def test_the_management_api_tells_what_workers_hold(
             "the API, which is a few seconds late, tells of it",
             seconds=60,
         )
-        assert broker.read(["email"]).depths["email"].consumers == 1
+        found = broker.read(["email"]).depths["email"]
+        assert found.consumers == found.members == found.online_members == 1
     finally:
         broker.close()
 

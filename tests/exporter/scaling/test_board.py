@@ -26,6 +26,8 @@ def test_the_page_tells_what_is_wanted_and_why() -> None:
     assert value(seen, "celery_group_replicas", group="fixed") == 0
     assert value(seen, "celery_group_queue_wait_promise_seconds", group="io") == 10
     assert value(seen, "celery_group_queue_wait_promise_seconds", group="fixed") is None
+    assert value(seen, "celery_queue_wait_promise_seconds", queue_name="email") == 10
+    assert value(seen, "celery_queue_wait_promise_seconds", queue_name="bulk") is None
     assert value(seen, "celery_exporter_scaling_frozen", group="io") == 0
     assert value(seen, "celery_exporter_scaler_streams") == 2
     patches = "celery_exporter_deletion_cost_patches_total"

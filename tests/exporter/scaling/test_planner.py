@@ -228,6 +228,18 @@ def test_a_group_that_is_not_scaled_takes_part_with_the_pods_that_it_has() -> No
     assert world.board.view.plans["fixed"].decision is None
 
 
+def test_what_a_canary_runs_neither_holds_pods_of_its_group_nor_is_missing_there() -> None:
+    canary = group("io-canary", "email", slots=4, scaled=False)
+    world = World(group("io", "email", slots=4, maximum=20), canary)
+    busy = pod("io-canary-1", of="io-canary", does=work(600.0, 600.0))
+    world.pods = [busy, pod("io-1", does=work(600.0)), *idle(3)]
+    world.tick(times=LONG)
+    plan = world.board.view.plans["io"]
+    assert plan.seen is not None
+    assert (plan.seen.replicas, plan.seen.running) == (4, 1)
+    assert world.desired() == 1
+
+
 @given(st.integers(0, 1_000_000), st.lists(st.tuples(st.integers(1, 100), st.integers(1, 100))))
 def test_no_message_of_a_shared_queue_is_lost(messages: int, sizes: list[tuple[int, int]]) -> None:
     groups = [

@@ -154,6 +154,8 @@ def main() -> None:
     """Run until SIGTERM."""
     console.install()
     logging.getLogger().setLevel(logging.INFO)
+    # It would tell of each question to Kubernetes: one every other second.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         exporter = make(options.read())
     except CeleryRuntimeError as error:

@@ -193,6 +193,19 @@ def _queues(snapshot: Snapshot) -> Iterator[str]:
         {name: depth.consumers for name, depth in depths.items()},
     )
     yield from _consumers(snapshot)
+    # Of dead-letter queues, too: what died is lost with them.
+    yield by(
+        "queue_name",
+        "celery_queue_members",
+        "Nodes of RabbitMQ that hold a copy of a queue.",
+        {name: depth.members for name, depth in reading.depths.items()},
+    )
+    yield by(
+        "queue_name",
+        "celery_queue_online_members",
+        "Those of them that are there.",
+        {name: depth.online_members for name, depth in reading.depths.items()},
+    )
     yield by(
         "queue_name",
         "celery_queue_unacked_messages",

@@ -12,6 +12,9 @@ class Depth:
     ready: int
     unacked: int | None = None
     consumers: int | None = None
+    #: RabbitMQ's nodes that hold a copy of it, and those of them that are there.
+    members: int | None = None
+    online_members: int | None = None
     #: The ids of the tasks at the head: the next of each priority.
     heads: Sequence[str] = ()
 

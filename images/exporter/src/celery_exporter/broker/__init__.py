@@ -24,5 +24,9 @@ def kind_of(app: Celery) -> str:
 def broker_of(app: Celery, kind: str, *, management_url: str = "") -> Broker:
     """What to ask about an app's queues."""
     if kind == RABBITMQ:
-        return RabbitMQ(app, Management(management_url) if management_url else None)
+        return RabbitMQ(app, _management(app, management_url) if management_url else None)
     return Redis(app) if kind == REDIS else Sqs(app)
+
+
+def _management(app: Celery, url: str) -> Management:
+    return Management(url, ca_file=(app.conf.broker_use_ssl or {}).get("ca_certs"))

@@ -10,7 +10,7 @@ from celery import Celery
 from kombu.exceptions import ChannelError
 
 from celery_exporter.broker.connecting import Line
-from celery_exporter.broker.management import Management
+from celery_exporter.broker.management import Management, Told
 from celery_exporter.readings import Depth, Reading
 
 #: The management API counts every five seconds itself.
@@ -20,13 +20,13 @@ logger = logging.getLogger(__name__)
 
 
 class RabbitMQ:
-    """Knows what waits and who consumes; what is held by the management API alone."""
+    """Knows what waits and who consumes; what is held and copied by the management API alone."""
 
     def __init__(self, app: Celery, management: Management | None = None) -> None:
         self._line = Line(app)
         self._management = management
         self._is_silent = False
-        self._unacked: Mapping[str, int] = {}
+        self._told: Mapping[str, Told] = {}
         self._asked_at = -math.inf
 
     def read(self, queues: Sequence[str]) -> Reading:
@@ -37,7 +37,7 @@ class RabbitMQ:
         unread: dict[str, str] = {}
         for queue in queues:
             try:
-                depths[queue] = _depth(connection, queue, self._unacked.get(queue))
+                depths[queue] = _depth(connection, queue, self._told.get(queue, Told()))
             except ChannelError as error:
                 # It is not there, or this user may not see it.
                 unread[queue] = str(error)
@@ -51,27 +51,31 @@ class RabbitMQ:
         now = time.monotonic()
         if self._management is None or now - self._asked_at < MANAGEMENT_SECONDS:
             return
-        self._asked_at, self._unacked = now, {}
+        self._asked_at, self._told = now, {}
         try:
-            self._unacked = self._management.unacked(
+            self._told = self._management.queues(
                 connection.virtual_host or "/",
                 username=connection.userid or "",
                 password=connection.password or "",
             )
         except OSError as error:
             if not self._is_silent:
-                logger.warning("What workers hold is not known: %s", error)
+                logger.warning(
+                    "What workers hold and which nodes have copies is not known: %s", error
+                )
             self._is_silent = True
         else:
             self._is_silent = False
 
 
-def _depth(connection: Any, queue: str, unacked: int | None) -> Depth:  # noqa: ANN401 # kombu's
+def _depth(connection: Any, queue: str, told: Told) -> Depth:  # noqa: ANN401 # kombu's
     # A channel each: the broker closes one that asks for a queue that does not exist.
     with connection.channel() as channel:
         declared = channel.queue_declare(queue=queue, passive=True)
     return Depth(
         ready=int(declared.message_count),
         consumers=int(declared.consumer_count),
-        unacked=unacked,
+        unacked=told.unacked,
+        members=told.members,
+        online_members=told.online_members,
     )

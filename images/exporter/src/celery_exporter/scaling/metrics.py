@@ -1,9 +1,10 @@
 """What Prometheus scrapes of worker groups and of what is planned for them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from celery_exporter.exposition import by, family
 from celery_exporter.labels import labels
+from celery_exporter.scaling import overviews
 from celery_exporter.scaling.board import View
 from celery_exporter.scaling.planner import Plan
 
@@ -12,7 +13,10 @@ def page(view: View, *, streams: int, patched: int, refused: int) -> str:
     """The part of the page that is about scaling."""
     plans = list(view.plans.values())
     scaled = [plan for plan in plans if plan.group.autoscaling]
-    return "".join((*_pods(plans), *_decisions(scaled), *_own(streams, patched, refused)))
+    queues = overviews.promises(view.plans)
+    return "".join(
+        (*_pods(plans), *_decisions(scaled), _promises(queues), *_own(streams, patched, refused))
+    )
 
 
 def _pods(plans: Sequence[Plan]) -> Iterator[str]:
@@ -65,6 +69,15 @@ def _decisions(scaled: Sequence[Plan]) -> Iterator[str]:
         "celery_exporter_scaling_frozen",
         "Whether a group stays as it is because too little is known.",
         {plan.group.name: plan.frozen for plan in scaled},
+    )
+
+
+def _promises(queues: Mapping[str, float]) -> str:
+    return by(
+        "queue_name",
+        "celery_queue_wait_promise_seconds",
+        "How long a message may wait: the shortest promise of the queue's groups.",
+        queues,
     )
 
 

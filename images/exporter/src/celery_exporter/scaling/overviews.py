@@ -20,7 +20,7 @@ def overview(
     at: float,
 ) -> Overview:
     """The deployment at one moment, with its last hour."""
-    promised = _promises(plans)
+    promised = promises(plans)
     queues = [
         QueueStatus(
             name=name,
@@ -43,6 +43,18 @@ def overview(
     )
 
 
+def promises(plans: Mapping[str, Plan]) -> dict[str, float]:
+    """The shortest wait that is promised for each queue."""
+    shortest: dict[str, float] = {}
+    for group in (plan.group for plan in plans.values()):
+        if group.autoscaling is None:
+            continue
+        promised = group.autoscaling.queue_wait_seconds
+        for queue in group.queues:
+            shortest[queue] = min(promised, shortest.get(queue, promised))
+    return shortest
+
+
 def _group(plan: Plan) -> GroupStatus:
     group, seen, decision = plan.group, plan.seen, plan.decision
     limits = group.autoscaling
@@ -60,18 +72,6 @@ def _group(plan: Plan) -> GroupStatus:
         max_replicas=limits.max_replicas if limits else None,
         promised_seconds=limits.queue_wait_seconds if limits else None,
     )
-
-
-def _promises(plans: Mapping[str, Plan]) -> dict[str, float]:
-    """The shortest wait that is promised for each queue."""
-    shortest: dict[str, float] = {}
-    for group in (plan.group for plan in plans.values()):
-        if group.autoscaling is None:
-            continue
-        promised = group.autoscaling.queue_wait_seconds
-        for queue in group.queues:
-            shortest[queue] = min(promised, shortest.get(queue, promised))
-    return shortest
 
 
 def _ready(reading: Reading, queue: str) -> int | None:
