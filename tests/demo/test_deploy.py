@@ -93,7 +93,8 @@ def test_only_producers_mount_the_runtimes_settings(pod: dict[str, Any]) -> None
     assert ("/etc/celery-runtime" in mounts) is producer
     if producer:
         (volume,) = (v for v in pod["volumes"] if v["name"] == "celery-runtime")
-        assert volume["projected"]["sources"] == [
+        *sources, broker_authority, results_authority = volume["projected"]["sources"]
+        assert sources == [
             {"configMap": {"name": "jobs-settings"}},
             {
                 "secret": {
@@ -111,6 +112,10 @@ def test_only_producers_mount_the_runtimes_settings(pod: dict[str, Any]) -> None
                 }
             },
         ]
+        # Where the values ask for TLS.
+        for part, authority in (("broker", broker_authority), ("results", results_authority)):
+            assert authority["secret"]["optional"] is True
+            assert authority["secret"]["items"] == [{"key": "ca.crt", "path": f"{part}/ca.crt"}]
 
 
 def test_images_carry_no_registry_and_the_demos_no_tag() -> None:

@@ -341,8 +341,8 @@ def shared(worker: Start, effects: Effects) -> Start:
 def beat(celery: Start) -> Start:
     """Starts beat with the command line of the chart."""
 
-    def start(*options: str, store: str = "redis") -> Service:
+    def start(*options: str, store: str = "redis", **more: str) -> Service:
         name = f"--scheduler=celery_runtime.beat.{store}:Scheduler"
-        return celery("beat", "--loglevel=info", name, *options)
+        return celery("beat", "--loglevel=info", name, *options, **more)
 
     return start

@@ -1,12 +1,14 @@
 """Beat with its schedule in a file: no Redis, and the same promises."""
 
+import pickle
 import shelve
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from celery import Celery
@@ -164,6 +166,36 @@ def test_what_the_broker_did_not_take_stays_due(
         for number in (1, 2, 2):
             scheduler.tick()
             assert len(attempts) == number
+
+
+class Kept(dict[bytes, bytes]):
+    """A database as dbm.ndbm is: what it is given is in its file once it is closed, not before."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(pickle.loads(file.read_bytes()) if file.exists() else {})  # noqa: S301
+        self.file = file
+
+    def close(self) -> None:
+        """Write all of it."""
+        self.file.write_bytes(pickle.dumps(dict(self)))
+
+
+def test_an_entry_is_written_down_before_it_is_sent_by_a_database_that_waits_for_its_end(
+    mounted: "Mounted", file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(name: str, *, writeback: bool) -> "shelve.Shelf[Any]":
+        return shelve.Shelf(Kept(Path(name)), writeback=writeback)
+
+    mounted.settings["beat"] = {"schedule": {"hourly": HOURLY}}
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(mounted.write()))
+    monkeypatch.setattr(Scheduler, "persistence", SimpleNamespace(open=opened))
+    app = Celery(set_as_current=False)
+    configure(app)
+    scheduler = Scheduler(app, schedule_filename=str(file))
+    scheduler.producer = object()
+    with closing(scheduler):
+        scheduler.reserve(scheduler.schedule["hourly"])
+        assert opened(str(file), writeback=False)["entries"]["hourly"].total_run_count == 1
 
 
 def test_a_volume_that_cannot_be_written_is_named(beat: "Start", mounted: "Mounted") -> None:

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,34 @@ def tls_redis(folder: Path, authority: Authority) -> RedisProcess:
     return RedisProcess(folder, (*tls, *COMMON), client, settings)
 
 
+def limited_redis(folder: Path, *, user: str, rights: str) -> RedisProcess:
+    """A Redis with one user, who may do only this; it keeps what it was told over a stop."""
+    port = free_port()
+    folder.mkdir()
+    (folder / "redis.conf").write_text(
+        f"port {port}\nbind {LOOPBACK}\nappendonly yes\nappendfsync always\naclfile users.acl\n"
+    )
+    write_user(folder, user, rights, PASSWORD)
+    client = Redis(LOOPBACK, port, username=user, password=PASSWORD)
+    settings = {"kind": "redis", "host": LOOPBACK, "port": port, "username": user}
+    return RedisProcess(folder, ("redis.conf",), client, settings)
+
+
+def write_user(folder: Path, user: str, rights: str, *passwords: str) -> None:
+    """The only user of a Redis, from its next start on."""
+    hashes = [f"#{sha256(password.encode()).hexdigest()}" for password in passwords]
+    rule = f"user {user} on {' '.join(hashes)} {rights}"
+    (folder / "users.acl").write_text(f"user default off ~* &* +@all\n{rule}\n")
+
+
+def cluster_node(folder: Path) -> RedisProcess:
+    """A Redis Cluster, with all of its slots on one node."""
+    port = free_port()
+    arguments = ("--port", str(port), "--cluster-enabled", "yes", *COMMON)
+    settings = {"kind": "redis", "host": LOOPBACK, "port": port}
+    return RedisProcess(folder, arguments, Redis(LOOPBACK, port, password=PASSWORD), settings)
+
+
 class Replicated:
     """A master, a replica, and sentinels that have a password of their own."""
 
@@ -131,7 +160,9 @@ class Replicated:
             process.remove()
 
     def replicated(self) -> None:
-        """Wait until the replica has everything."""
+        """Wait until the replica has everything that came before."""
+        # WAIT counts from the last write of its own connection.
+        self._master.client.set("replicated", 1)
         assert self._master.client.wait(1, 10_000) == 1
 
     def _server(self, folder: Path) -> RedisProcess:

@@ -136,7 +136,7 @@ def rabbitmq(folder: Path) -> Container:
     port, management = free_port(), free_port()
     url = amqp_url(port)
     name = run(
-        "rabbitmq:4-management",
+        "rabbitmq:4.3-management",
         "--hostname=broker",
         "--env=RABBITMQ_DEFAULT_USER=celery",
         f"--env=RABBITMQ_DEFAULT_PASS={PASSWORD}",

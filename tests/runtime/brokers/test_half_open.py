@@ -69,6 +69,8 @@ def test_a_gevent_worker_leaves_a_dead_connection_where_a_plain_one_waits_for_it
     rabbit_bench.mounted.settings["config"] = {"broker_heartbeat": HEARTBEAT_SECONDS}
     shipped = rabbit_bench.shipped("gevent", *QUIET)
     ready(plain, shipped)
+    # Under gevent a worker is ready before it has its mailbox.
+    wait_until(lambda: plain.log.read_text().count("Connected to") == 2, service=plain)
     between.fall_silent()
     rabbit_bench.plain_producer().send_task("journal.work", [0])
     assert_it_works(rabbit_bench, shipped)

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from tests.runtime.brokers.conftest import (
     furnish,
     new_queues,
 )
-from tests.runtime.brokers.redisservers import Replicated
 from tests.runtime.conftest import CHART_POOLS, Mounted, wait_until
 
 both_pools = pytest.mark.parametrize("pool", CHART_POOLS)
@@ -49,42 +47,6 @@ def waiting(shop: Shop, *, prefix: str = "") -> list[dict[str, Any]]:
     """The messages of the default queue, as kombu wrote them."""
     items: Any = client(shop).lrange(prefix + shop.app.conf.task_default_queue, 0, -1)
     return [json.loads(item) for item in items]
-
-
-# Sentinels
-
-
-@pytest.fixture
-def replicated(tmp_path: Path) -> Iterator[Replicated]:
-    """A master, its replica and three sentinels."""
-    started = Replicated(tmp_path)
-    try:
-        started.start()
-        yield started
-    finally:
-        started.remove()
-
-
-@both_pools
-def test_a_worker_goes_on_with_the_replica_that_sentinels_promote(
-    replicated: Replicated, mounted: Mounted, redis_url: str, open_shop: OpenShop, pool: str
-) -> None:
-    mounted.secret("results/url", f"{redis_url}/0")
-    furnish(mounted, replicated, *new_queues(), visibilityTimeoutSeconds=VISIBILITY_SECONDS)
-    shop = open_shop(mounted, replicated)
-    service = shop.start(pool)
-    service.wait_for("ready", 200)
-    running = shop.send("send_email", "running", 5)
-    shop.wait_for_runs(running, 1)
-    before = [shop.send("send_email", f"before {n}", 1) for n in range(4)]
-    replicated.replicated()
-    replicated.stop()
-    after = [shop.send("send_email", f"after {n}") for n in range(20)]
-    assert running.get(timeout=60) == "running"
-    assert [result.get(timeout=60) for result in before] == [f"before {n}" for n in range(4)]
-    assert [result.get(timeout=60) for result in after] == [f"after {n}" for n in range(20)]
-    service.wait_for("ready", 200)
-    assert service.stop() == 0
 
 
 # Prefixes

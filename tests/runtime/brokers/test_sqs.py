@@ -230,10 +230,10 @@ def test_a_fifo_queue_has_retries_in_their_group_and_dead_letters(fifo: Shop, po
 
 
 def test_a_countdown_in_a_fifo_queue_holds_up_its_group_and_no_other(fifo: Shop) -> None:
+    service = fifo.worker("prefork")
     later = fifo.send("send_email", "later", countdown=5, MessageGroupId="a")
     behind = fifo.send("send_email", "behind", MessageGroupId="a")
     beside = fifo.send("send_email", "beside", MessageGroupId="b")
-    service = fifo.start("prefork")
     assert order([later, behind, beside]) == ["beside", "later", "behind"]
     assert service.stop() == 0
 

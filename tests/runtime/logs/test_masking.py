@@ -100,6 +100,11 @@ def test_the_passwords_of_mounted_urls_are_known_too() -> None:
     assert passwords(Secrets(NOTHING, Credentials("results", url="redis://h/0"))) == set()
 
 
+def test_the_password_of_sentinels_is_known_too() -> None:
+    secrets = Secrets(NOTHING, Credentials("results", password="p1", sentinel_password="p2"))
+    assert passwords(secrets) == {"p1", "p2"}
+
+
 @given(secret=st.text(min_size=1), before=st.text(), after=st.text(), number=st.integers())
 def test_a_masked_line_is_json_without_the_password(
     secret: str, before: str, after: str, number: int

@@ -14,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from celery_runtime.beat.patient import LOCK, RETRY_SECONDS, Patient, warn_away
 from celery_runtime.beat.probes import probes
+from celery_runtime.brokers.redis import refuse_cluster
 from celery_runtime.errors import LockNotHeldError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Scheduler(Patient, RedBeatScheduler):  # type: ignore[misc]  # redbeat has
         while not self._with_store(get_redis(self.app).ping):
             probes.starting("Redis")
             time.sleep(RETRY_SECONDS)
+        refuse_cluster(get_redis(self.app), "resultBackend")
         probes.starting(LOCK)
         probes.expect_ticks(every_seconds=self.max_interval)
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from celery.beat import PersistentScheduler, ScheduleEntry
 
@@ -18,6 +18,7 @@ class Scheduler(Patient, PersistentScheduler):  # type: ignore[misc]  # celery h
 
     #: Not RedBeat's: its receiver of the signal beat_init finds nothing to take.
     lock_key = None
+    _store: Any
 
     def setup_schedule(self) -> None:
         """Open the file, once no other beat has it open."""
@@ -41,6 +42,14 @@ class Scheduler(Patient, PersistentScheduler):  # type: ignore[misc]  # celery h
         """Make an entry due again that was moved on and not sent."""
         self.schedule[entry.name] = entry
         self.sync()
+
+    def sync(self) -> None:
+        """Write down what has changed, so that a kill does not undo it."""
+        super().sync()
+        if self._store is not None and not hasattr(self._store.dict, "sync"):
+            # dbm.ndbm, which Debian's own Python takes, keeps what it is given until it is closed.
+            self._store.close()
+            self._store = self._open_schedule()
 
     def close(self) -> None:
         """Close the file and give the lock back."""

@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 from celery.app.amqp import Exchange, Queue
+from redis.exceptions import ResponseError
 
 from celery_runtime.brokers import visibility
+from celery_runtime.errors import SettingsError
 from celery_runtime.queues import TaskQueue
-from celery_runtime.settings.credentials import Credentials, address, encoded
+from celery_runtime.settings.credentials import Credentials, address
 from celery_runtime.settings.document import Table, refuse
 
 DEAD_SUFFIX = ".dead"
 SCHEMES = ("redis", "rediss", "sentinel")
+PORT = 6379
+SENTINEL_PORT = 26379
+#: The keys of settings.json that say where a Redis is.
+PLACE = ("host", "port", "username", "database", "tls", "sentinel")
 CONNECT_TIMEOUT_SECONDS = 5
 TIMEOUT_SECONDS = 30
 SWEEP_LOCK_SECONDS = 30
@@ -26,16 +33,23 @@ _HOSTS = 'List the sentinels as in ["sentinel-0:26379"]'
 
 @dataclass(frozen=True)
 class Sentinel:
-    """The sentinels that know which Redis is the master; a whole URL may name them instead."""
+    """The sentinels that know which Redis is the master; a broker's whole URL may name them."""
 
     master: str
     hosts: tuple[str, ...]
+    #: Where the hosts stand in settings.json.
+    path: str
 
     def urls(self, user: str, database: int) -> str:
-        """One URL a sentinel; kombu tries them in turn."""
+        """One URL a sentinel; kombu and Celery try them in turn."""
         if not self.hosts:
-            raise refuse("broker.sentinel.hosts", f"is missing. {_HOSTS}, or mount a whole URL.")
+            raise refuse(self.path, f"is missing. {_HOSTS}, or mount a whole URL.")
         return ";".join(f"sentinel://{user}@{host}/{database}" for host in self.hosts)
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each."""
+        parts = [urlsplit(f"//{host}") for host in self.hosts]
+        return [(str(part.hostname), part.port or SENTINEL_PORT) for part in parts]
 
     def options(self, credentials: Credentials, *, tls: bool) -> dict[str, Any]:
         """The way to the sentinels: their own password, and Redis' TLS."""
@@ -57,6 +71,7 @@ class Redis:
 
     host: str
     port: int
+    username: str
     database: int
     tls: bool
     key_prefix: str
@@ -67,7 +82,7 @@ class Redis:
         """The mounted URL, or one made of the parts."""
         if whole := credentials.whole_url(*SCHEMES):
             return self._that_fits(whole)
-        user = f"{encoded(credentials.username or '')}:{credentials.required_password()}"
+        user = credentials.login(self.username)
         if self.sentinel:
             return self.sentinel.urls(user, self.database)
         where = address(self.host, self.port, "broker")
@@ -132,26 +147,49 @@ def tls_options(credentials: Credentials) -> dict[str, Any]:
     }
 
 
+def refuse_cluster(client: "redis.Redis", key: str) -> None:
+    """Neither kombu nor Celery follows a key to the node of a Redis Cluster that has it.
+
+    Raises:
+        SettingsError: the server is a node of one.
+
+    """
+    try:
+        found: Any = client.info("cluster")
+    except ResponseError:
+        # A user who may not ask; most services do not offer it anyway.
+        return
+    if found.get("cluster_enabled"):
+        raise SettingsError(
+            f"{key} is a Redis Cluster, with which Celery cannot work: it does not follow keys "
+            "from node to node. Use a single Redis or Valkey, or one behind Sentinel."
+        )
+
+
 def parse(root: Table) -> Redis:
     """The broker section when its kind is redis."""
-    keys = ("host", "port", "database", "tls", "keyPrefix", "visibilityTimeoutSeconds", "sentinel")
-    table = root.table("broker", known=("kind", *keys))
-    if "host" in table and "sentinel" in table:
-        raise refuse(table.path("host"), "and sentinel exclude each other. Set one of the two.")
+    table = root.table("broker", known=("kind", *PLACE, "keyPrefix", "visibilityTimeoutSeconds"))
     return Redis(
         host=table.optional("host", str, ""),
-        port=table.integer("port", 6379, least=1, most=65535),
+        port=table.integer("port", PORT, least=1, most=65535),
+        username=table.optional("username", str, ""),
         database=table.integer("database", 0, least=0, most=2**31 - 1),
         tls=table.flag("tls"),
         key_prefix=table.optional("keyPrefix", str, ""),
         visibility_timeout_seconds=visibility.parse(table, most=2**31 - 1),
-        sentinel=_sentinel(table) if "sentinel" in table else None,
+        sentinel=parse_sentinel(table),
     )
 
 
-def _sentinel(table: Table) -> Sentinel:
+def parse_sentinel(table: Table) -> Sentinel | None:
+    """The sentinels of a section, if it has any."""
+    if "sentinel" not in table:
+        return None
+    if "host" in table:
+        raise refuse(table.path("host"), "and sentinel exclude each other. Set one of the two.")
     sentinel = table.table("sentinel", known=("master", "hosts"))
+    path = sentinel.path("hosts")
     hosts = sentinel.optional("hosts", list, [])
     if not all(isinstance(host, str) and _HOST.fullmatch(host) for host in hosts):
-        raise refuse(sentinel.path("hosts"), f"cannot be read. {_HOSTS}.")
-    return Sentinel(sentinel.required("master", str), tuple(hosts))
+        raise refuse(path, f"cannot be read. {_HOSTS}.")
+    return Sentinel(sentinel.required("master", str), tuple(hosts), path)

@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from celery_runtime.coordination.calls import has_message
 from celery_runtime.coordination.putback import put_back
@@ -45,7 +46,9 @@ _AWAY = (
     ReadOnlyError,
     TryAgainError,
 )
-_SCHEMES = ("redis", "rediss")
+#: RedBeat's: who the sentinels are is among its options.
+_SENTINEL = "redis-sentinel"
+_SCHEMES = ("redis", "rediss", _SENTINEL)
 
 logger = logging.getLogger(__name__)
 
@@ -143,16 +146,27 @@ def refuse(task: Task, away: StoreAwayError) -> NoReturn:
 
 def _client(app: Celery) -> "Redis":
     url = redis_url(app)
-    return Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_keepalive=True,
-        max_connections=MAX_CONNECTIONS,
-        retry=Retry(NoBackoff(), RETRIES),
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_keepalive": True,
+        "max_connections": MAX_CONNECTIONS,
+        "retry": Retry(NoBackoff(), RETRIES),
         **_tls(app, url),
+    }
+    if url.startswith(_SENTINEL):
+        return _master(app.conf.redbeat_redis_options, options)
+    return Redis.from_url(url, **options)
+
+
+def _master(redbeat: Mapping[str, Any], options: Mapping[str, Any]) -> "Redis":
+    sentinels: Any = Sentinel(  # type: ignore[no-untyped-call]
+        redbeat["sentinels"], sentinel_kwargs=redbeat["sentinel_kwargs"]
     )
+    login = {key: redbeat[key] for key in ("username", "password", "db")}
+    master: Redis = sentinels.master_for(redbeat["service_name"], **login, **options)
+    return master
 
 
 def redis_url(app: Celery) -> str:
@@ -170,4 +184,6 @@ def redis_url(app: Celery) -> str:
 
 def _tls(app: Celery, url: str) -> dict[str, Any]:
     options = app.conf.get("redbeat_redis_use_ssl") or app.conf.get("redis_backend_use_ssl")
-    return dict(options) if isinstance(options, dict) and url.startswith("rediss") else {}
+    if not isinstance(options, dict) or not url.startswith(("rediss", _SENTINEL)):
+        return {}
+    return {**options, **({"ssl": True} if url.startswith(_SENTINEL) else {})}

@@ -60,8 +60,7 @@ class Masker:
 
 
 def _passwords(credentials: Credentials) -> Iterator[str]:
-    if credentials.password:
-        yield credentials.password
+    yield from filter(None, (credentials.password, credentials.sentinel_password))
     # Sentinels are a list of URLs, each with its own password.
     for url in (credentials.url or "").split(";"):
         parts = urlsplit(url)

@@ -10,23 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from celery_runtime.brokers import redis
 from celery_runtime.errors import SettingsError
-from celery_runtime.settings.credentials import (
-    Credentials,
-    Secrets,
-    address,
-    encoded,
-    read,
-    read_text,
-)
-from celery_runtime.settings.parsing import OPTIONS, Periodic, ResultBackend, Settings, parse
+from celery_runtime.settings.credentials import Secrets, read, read_text
+from celery_runtime.settings.parsing import OPTIONS, Periodic, Settings, parse
 from celery_runtime.settings.shipped import SHIPPED
 
 DIRECTORY_VARIABLE = "CELERY_RUNTIME_DIR"
 DEFAULT_DIRECTORY = "/etc/celery-runtime"
-
-_RESULT_SCHEMES = ("redis", "rediss")
 
 
 def directory() -> Path:
@@ -48,7 +38,6 @@ def load(mounted: Path) -> dict[str, Any] | None:
 
 def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     """Celery's configuration: shipped, then derived from the settings, then `config`."""
-    results = _results_url(settings.result_backend, secrets.results)
     derived = settings.broker.configuration(
         secrets.broker,
         delivery_limits=settings.delivery_limits,
@@ -58,9 +47,7 @@ def celery_configuration(settings: Settings, secrets: Secrets) -> dict[str, Any]
         **SHIPPED,
         "broker_url": settings.broker.url(secrets.broker),
         **derived,
-        "result_backend": results,
-        "redbeat_redis_url": results,
-        **_results_tls(results, secrets.results),
+        **settings.result_backend.configuration(secrets.results),
         "task_default_queue": settings.default_queue,
         "task_queues": [
             settings.broker.queue(
@@ -87,19 +74,3 @@ def _entry(entry: Periodic) -> dict[str, Any]:
         "kwargs": dict(entry.kwargs),
         "options": {"queue": entry.queue} if entry.queue else {},
     }
-
-
-def _results_url(results: ResultBackend, credentials: Credentials) -> str:
-    if whole := credentials.whole_url(*(("rediss",) if results.tls else _RESULT_SCHEMES)):
-        return whole
-    user = f"{encoded(credentials.username or '')}:{credentials.required_password()}"
-    where = address(results.host, results.port, "resultBackend")
-    return f"{'rediss' if results.tls else 'redis'}://{user}@{where}/{results.database}"
-
-
-def _results_tls(url: str, credentials: Credentials) -> dict[str, Any]:
-    """For Celery and RedBeat, which name a check in a URL differently and refuse each other's."""
-    if not url.startswith("rediss://"):
-        return {}
-    options = redis.tls_options(credentials)
-    return {"redis_backend_use_ssl": options, "redbeat_redis_use_ssl": options}

@@ -30,6 +30,10 @@ class Credentials:
         """The password, percent-encoded."""
         return encoded(self._mounted(self.password, "password"))
 
+    def login(self, username: str = "") -> str:
+        """user:password as a URL has it; a name that is no secret comes before a mounted one."""
+        return f"{encoded(username or self.username or '')}:{self.required_password()}"
+
     def whole_url(self, *schemes: str) -> str | None:
         """The mounted URL, if it begins with one of the schemes; several are parted by ';'."""
         for url in (self.url or "").split(";") if self.url else ():

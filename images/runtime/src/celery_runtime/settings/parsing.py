@@ -10,23 +10,13 @@ from celery.schedules import ParseException, crontab, schedule
 
 from celery_runtime import brokers
 from celery_runtime.brokers import rabbitmq, redis, sqs
+from celery_runtime.settings import results
 from celery_runtime.settings.document import Table, refuse, suggest
 
 OPTIONS = "broker_transport_options"
 DEFAULT_DELIVERY_LIMIT = 5
 MAX_DELIVERY_LIMIT = 1_000_000
 DEAD_SUFFIXES = (rabbitmq.DEAD_SUFFIX, redis.DEAD_SUFFIX, sqs.DEAD_SUFFIX)
-
-
-@dataclass(frozen=True)
-class ResultBackend:
-    """Where results go; the host is empty when a whole URL is mounted."""
-
-    kind: str
-    host: str
-    port: int
-    database: int
-    tls: bool
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Settings:
     """A settings.json that has passed every check."""
 
     broker: brokers.Broker
-    result_backend: ResultBackend
+    result_backend: results.ResultBackend
     default_queue: str
     delivery_limits: Mapping[str, int]
     #: The longest task of all workers on this broker.
@@ -75,25 +65,13 @@ def parse(document: object) -> Settings:
     _known_queue(default_queue, limits, "defaultQueue")
     return Settings(
         broker=brokers.parse(root),
-        result_backend=_result_backend(
-            root.table("resultBackend", known=("kind", "host", "port", "database", "tls"))
-        ),
+        result_backend=results.parse(root),
         default_queue=default_queue,
         delivery_limits=limits,
         max_task_seconds=_max_task_seconds(root),
         schedule=_schedule(beat.table("schedule"), limits),
         beat_key_prefix=beat.optional("keyPrefix", str, ""),
         config=_config(root, limits),
-    )
-
-
-def _result_backend(table: Table) -> ResultBackend:
-    return ResultBackend(
-        kind=table.choice("kind", "redis"),
-        host=table.optional("host", str, ""),
-        port=table.integer("port", 6379, least=1, most=65535),
-        database=table.integer("database", 0, least=0, most=2**31 - 1),
-        tls=table.flag("tls"),
     )
 
 

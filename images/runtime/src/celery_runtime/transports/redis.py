@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from kombu.transport import redis, virtual
 from kombu.utils.json import dumps
 from redis.client import Pipeline, Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from celery_runtime.brokers import visibility
+from celery_runtime.brokers.redis import refuse_cluster
 from celery_runtime.deadletter import record
 from celery_runtime.transports import FULL_HANDS_SECONDS
 from celery_runtime.transports.fetching import Fetching, parts
@@ -57,16 +59,27 @@ class QoS(redis.QoS):
 
     def ack(self, delivery_tag: str) -> None:
         """Acknowledge; a failure is one of the connection as a whole."""
+        if self._is_cut_off():
+            # Its task ended after the connection; the message has come back, or will.
+            raise RedisConnectionError("The connection that the message came by is closed.")
         with self.channel.noticing_loss():
             super().ack(delivery_tag)
 
     def restore_unacked(self, client: object = None) -> None:
         """Give everything back, at the end of a worker: no delivery that failed."""
+        if self._is_cut_off():
+            # Celery closes a broken connection twice. What is held comes back by its timeout.
+            return
         self.channel.counts_deliveries = False
         try:
             super().restore_unacked(client)
         finally:
             self.channel.counts_deliveries = True
+
+    def _is_cut_off(self) -> bool:
+        """Whether kombu would fail in a way that ends the worker: it knows no address any more."""
+        connection = self.channel.connection
+        return self.channel._pool is None and (connection is None or connection.client is None)
 
 
 class BoundedRedelivery(redis.Channel):
@@ -77,6 +90,10 @@ class BoundedRedelivery(redis.Channel):
     #: What ended the connection, for the loop to connect again.
     lost: Exception | None = None
     dead_letters: dict[str, dict[str, Any]] = {}  # noqa: RUF012 # set from the transport options
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 # kombu's own
+        super().__init__(*arguments, **options)
+        refuse_cluster(self.client, "broker")
 
     @property
     def tend_interval_seconds(self) -> float:
