@@ -15,12 +15,12 @@ FOLDER = ROOT / "ci" / "standins"
 PYTHON = "python:3.13-slim"
 NAMES = {
     PYTHON: "python",
-    "rabbitmq:4-management": "rabbitmq",
+    "rabbitmq:4.3-management": "rabbitmq",
     "redis:8": "redis",
     "valkey/valkey:8": "valkey",
     "postgres:17": "postgres",
 }
-BROKERS = ("rabbitmq:4-management", "redis:8", "valkey/valkey:8")
+BROKERS = ("rabbitmq:4.3-management", "redis:8", "valkey/valkey:8")
 # Where each image keeps the certificates that it trusts, and the variables that pip and uv read.
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 TRUST = [f"ENV {variable}={BUNDLE}" for variable in ("SSL_CERT_FILE", "PIP_CERT")]

@@ -3,15 +3,38 @@
 {{- .Values.fullnameOverride | default (printf "%s-rabbitmq" .Release.Name) -}}
 {{- end -}}
 
-{{/* The Secret with username, password and erlang-cookie. */}}
+{{/* The Secret with username and password and, where no operator makes it, erlang-cookie. */}}
 {{- define "rabbitmq.secretName" -}}
+{{- if .Values.operator -}}
+{{- include "rabbitmq.fullname" . }}-default-user
+{{- else -}}
 {{- .Values.auth.existingSecret | default (include "rabbitmq.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where clients find AMQP and the management API. */}}
+{{- define "rabbitmq.amqpPort" -}}{{ .Values.tls.enabled | ternary 5671 5672 }}{{- end -}}
+
+{{- define "rabbitmq.managementPort" -}}{{ .Values.tls.enabled | ternary 15671 15672 }}{{- end -}}
+
+{{- define "rabbitmq.managementUrl" -}}
+{{ .Values.tls.enabled | ternary "https" "http" }}://{{ include "rabbitmq.fullname" . }}:{{ include "rabbitmq.managementPort" . }}
 {{- end -}}
 
 {{- define "rabbitmq.selectorLabels" -}}
 app.kubernetes.io/name: rabbitmq
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: broker
+{{- end -}}
+
+{{/* The labels of the nodes' pods, whoever makes them. */}}
+{{- define "rabbitmq.podLabels" -}}
+{{- if .Values.operator -}}
+app.kubernetes.io/name: {{ include "rabbitmq.fullname" . }}
+app.kubernetes.io/component: rabbitmq
+{{- else -}}
+{{ include "rabbitmq.selectorLabels" . }}
+{{- end -}}
 {{- end -}}
 
 {{- define "rabbitmq.labels" -}}
@@ -63,32 +86,11 @@ A hash of the user name and password as clients see them: a pod that carries it 
 A Secret that cannot be seen (`helm template`, or not created yet) counts by its name.
 */}}
 {{- define "rabbitmq.credentialsChecksum" -}}
-{{- if .Values.auth.existingSecret -}}
-{{- $seen := (lookup "v1" "Secret" .Release.Namespace .Values.auth.existingSecret).data | default dict -}}
-{{- list .Values.auth.existingSecret (pick $seen "username" "password") | toJson | sha256sum -}}
+{{- if or .Values.operator .Values.auth.existingSecret -}}
+{{- $name := include "rabbitmq.secretName" . -}}
+{{- $seen := (lookup "v1" "Secret" .Release.Namespace $name).data | default dict -}}
+{{- list $name (pick $seen "username" "password") | toJson | sha256sum -}}
 {{- else -}}
 {{- pick (include "rabbitmq.credentials" . | fromJson) "username" "password" | toJson | sha256sum -}}
 {{- end -}}
-{{- end -}}
-
-{{/* One line for every setting that cannot work; a parent chart adds them to its own. */}}
-{{- define "rabbitmq.problems" -}}
-{{- $name := include "rabbitmq.fullname" . }}
-{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
-fullnameOverride: "{{ $name }}" cannot name a Service. Use lower-case letters, digits and "-", starting with a letter.
-{{- end }}
-{{- if gt (len $name) 46 }}
-fullnameOverride: "{{ $name }}" has {{ len $name }} characters, 46 is the most that the objects' names leave room for. Set a shorter one.
-{{- end }}
-{{- if eq (include "rabbitmq.memoryBytes" .) "0" }}
-resources.limits.memory: missing or not a quantity. Set one, e.g. 1Gi: the memory watermark is derived from it.
-{{- else if lt (include "rabbitmq.memoryBytes" . | int64) 268435456 }}
-resources.limits.memory: {{ .Values.resources.limits.memory }} is too little for RabbitMQ to start reliably. Give it 256Mi or more.
-{{- end }}
-{{- if eq (include "rabbitmq.bytes" .Values.storage.size) "0" }}
-storage.size: "{{ .Values.storage.size }}" is not a size. Write it as a quantity, e.g. 8Gi.
-{{- end }}
-{{- if not (or .Values.image.tag .Values.image.digest) }}
-image.tag: missing. Set a tag or image.digest.
-{{- end }}
 {{- end -}}

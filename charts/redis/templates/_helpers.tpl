@@ -49,30 +49,47 @@ securityContext:
 {{- end -}}
 
 {{/*
-The generated password as JSON: what the cluster already holds, or a new one. A new one is put into
+The generated passwords as JSON: what the cluster already holds, or a new one. They are put into
 .Values.generated, which Helm shares between a parent and its subchart for one rendering and then
 forgets: the Secret and the checksums of the pods that use it must see the same password.
+A previous-password that equals the password asks for a new one.
 */}}
 {{- define "redis.credentials" -}}
 {{- if not .Values.generated -}}
 {{- $held := (lookup "v1" "Secret" .Release.Namespace (include "redis.fullname" .)).data | default dict -}}
-{{- $password := get $held "password" | b64dec | default (randAlphaNum 32) -}}
-{{- $_ := set .Values "generated" (dict "password" $password) -}}
+{{- $generated := dict "password" (randAlphaNum 32) -}}
+{{- with get $held "previous-password" }}{{ $_ := set $generated "previous-password" (b64dec .) }}{{ end -}}
+{{- if and $held.password (ne $held.password (get $held "previous-password")) }}{{ $_ := set $generated "password" (b64dec $held.password) }}{{ end -}}
+{{- $_ := set .Values "generated" $generated -}}
 {{- end -}}
 {{- .Values.generated | toJson -}}
 {{- end -}}
 
 {{/*
-A hash of the password as clients see them: a pod that carries it restarts when they change.
+A hash of the Secret's keys that are asked for. Takes a list: the chart's context, and the keys.
 A Secret that cannot be seen (`helm template`, or not created yet) counts by its name.
 */}}
-{{- define "redis.credentialsChecksum" -}}
-{{- if .Values.auth.existingSecret -}}
-{{- $seen := (lookup "v1" "Secret" .Release.Namespace .Values.auth.existingSecret).data | default dict -}}
-{{- list .Values.auth.existingSecret (pick $seen "password") | toJson | sha256sum -}}
+{{- define "redis.passwordsChecksum" -}}
+{{- $secret := (first .).Values.auth.existingSecret -}}
+{{- $seen := dict -}}
+{{- if $secret -}}
+{{- $seen = (lookup "v1" "Secret" (first .).Release.Namespace $secret).data | default dict -}}
 {{- else -}}
-{{- pick (include "redis.credentials" . | fromJson) "password" | toJson | sha256sum -}}
+{{- $seen = include "redis.credentials" (first .) | fromJson -}}
 {{- end -}}
+{{- $held := dict -}}
+{{- range $key := last . }}{{ with get $seen $key }}{{ $_ := set $held $key . }}{{ end }}{{ end -}}
+{{- list $secret $held | toJson | sha256sum -}}
+{{- end -}}
+
+{{/*
+A hash of what clients use: a pod that carries it restarts when they change. The previous password
+is not among it.
+*/}}
+{{- define "redis.credentialsChecksum" -}}
+{{- $parts := list (include "redis.passwordsChecksum" (list . (list "password"))) -}}
+{{- if .Values.tls.enabled }}{{ $parts = append $parts (get (include "redis.tls" . | fromJson) "ca.crt") }}{{ end -}}
+{{- $parts | toJson | sha256sum -}}
 {{- end -}}
 
 {{/* One line for every setting that cannot work; a parent chart adds them to its own. */}}
@@ -92,5 +109,11 @@ storage.size: "{{ .Values.storage.size }}" is not a size. Write it as a quantity
 {{- end }}
 {{- if not (or .Values.image.tag .Values.image.digest) }}
 image.tag: missing. Set a tag or image.digest.
+{{- end }}
+{{- if has .Values.auth.username (list "default" "probe") }}
+auth.username: "{{ .Values.auth.username }}" is a user that is there already. Choose another name, or leave it empty.
+{{- end }}
+{{- if and .Values.tls.existingSecret (not .Values.tls.enabled) }}
+tls.existingSecret: has no effect while tls.enabled is false. Remove it, or set tls.enabled to true.
 {{- end }}
 {{- end -}}
