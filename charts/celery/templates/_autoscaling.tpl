@@ -33,9 +33,11 @@ scaleDown:
 {{- $external = append $external (list "rabbitmq_queue_messages_ready" (dict "queue" $queue) $values.messagesPerReplica) -}}
 {{- end -}}
 {{- else }}
-- type: Resource
-  resource:
+# Not what sidecars take.
+- type: ContainerResource
+  containerResource:
     name: cpu
+    container: worker
     target: {type: Utilization, averageUtilization: 80}
 {{- end }}
 {{- range $metric := $external }}
@@ -82,7 +84,7 @@ another one only AMQP is known, which counts what waits.
 {{- with $endpoint.host -}}
 {{- $host := include "celery.kedaHost" (list $.root .) -}}
 {{- if eq (include "celery.embedsRabbitmq" $.root) "true" -}}
-{{- $_ := set $metadata "host" (printf "http://%s:15672" $host) -}}
+{{- $_ := set $metadata "host" (printf "http://%s:%s" $host (include "rabbitmq.managementPort" $.root.Subcharts.rabbitmq)) -}}
 {{- else -}}
 {{- $scheme := empty $endpoint.tls | ternary "amqp" "amqps" -}}
 {{- $port := $endpoint.port | default (empty $endpoint.tls | ternary 5672 5671) -}}
@@ -103,6 +105,7 @@ another one only AMQP is known, which counts what waits.
 {{- $steps := dig "broker_transport_options" "priority_steps" (list 0 3 6 9) .root.Values.config -}}
 {{- $metadata := dict "databaseIndex" (print ($endpoint.database | default 0)) "listLength" (print .worker.concurrency) -}}
 {{- if $endpoint.tls }}{{ $_ := set $metadata "enableTLS" "true" }}{{ end -}}
+{{- with $endpoint.username }}{{ $_ := set $metadata "username" . }}{{ end -}}
 {{- with $endpoint.sentinel -}}
 {{- $hosts := list -}}
 {{- range .hosts }}{{ $hosts = append $hosts (include "celery.kedaHost" (list $.root .)) }}{{ end -}}

@@ -10,9 +10,14 @@ appear as files in that folder under /etc/celery-runtime; external ones are the 
 {{- $given := .Values.broker -}}
 {{- $secrets := list -}}
 {{- if eq (include "celery.embedsRabbitmq" .) "true" -}}
-{{- $secrets = list (dict "name" (include "rabbitmq.secretName" .Subcharts.rabbitmq) "keys" (list "username" "password")) -}}
+{{- $rabbitmq := .Subcharts.rabbitmq -}}
+{{- $secrets = list (dict "name" (include "rabbitmq.secretName" $rabbitmq) "keys" (list "username" "password")) -}}
+{{- if $rabbitmq.Values.tls.enabled -}}
+{{- /* Without one, the system's authorities count. */ -}}
+{{- $secrets = append $secrets (dict "name" (include "rabbitmq.tlsSecretName" $rabbitmq) "keys" (list "ca.crt") "optional" true) -}}
+{{- end -}}
 {{- else if eq $given.mode "embedded" -}}
-{{- $secrets = list (dict "name" (include "redis.secretName" .Subcharts.redis) "keys" (list "password")) -}}
+{{- $secrets = include "celery.embeddedRedisSecrets" . | fromJsonArray -}}
 {{- else if $given.existingSecret -}}
 {{- $keys := list "username" "password" -}}
 {{- $optional := list -}}
@@ -32,15 +37,24 @@ appear as files in that folder under /etc/celery-runtime; external ones are the 
 {{- $given := .Values.resultBackend -}}
 {{- $secrets := list -}}
 {{- if eq $given.mode "embedded" -}}
-{{- $secrets = list (dict "name" (include "redis.secretName" .Subcharts.redis) "keys" (list "password")) -}}
+{{- $secrets = include "celery.embeddedRedisSecrets" . | fromJsonArray -}}
 {{- else if $given.existingSecret -}}
-{{- $optional := ternary (list "username") (list) (ne $given.host "") -}}
+{{- $found := or (ne $given.host "") (not (empty $given.sentinel)) -}}
+{{- $optional := ternary (list "username") (list) $found -}}
 {{- if $given.tls }}{{ $optional = append $optional "ca.crt" }}{{ end -}}
-{{- $secrets = include "celery.ownSecret" (list $given.existingSecret (list (ternary "password" "url" (ne $given.host ""))) $optional) | fromJsonArray -}}
+{{- if $given.sentinel }}{{ $optional = append $optional "sentinel-password" }}{{ end -}}
+{{- $secrets = include "celery.ownSecret" (list $given.existingSecret (list (ternary "password" "url" $found)) $optional) | fromJsonArray -}}
 {{- else -}}
 {{- $secrets = list (dict "name" (printf "%s-results" (include "celery.fullname" .)) "keys" (list "password")) -}}
 {{- end -}}
 {{- range $secrets }}{{ $_ := set . "folder" "results" }}{{ end -}}
+{{- $secrets | toJson -}}
+{{- end -}}
+
+{{- define "celery.embeddedRedisSecrets" -}}
+{{- $redis := .Subcharts.redis -}}
+{{- $secrets := list (dict "name" (include "redis.secretName" $redis) "keys" (list "password")) -}}
+{{- if $redis.Values.tls.enabled }}{{ $secrets = append $secrets (dict "name" (include "redis.tlsSecretName" $redis) "keys" (list "ca.crt")) }}{{ end -}}
 {{- $secrets | toJson -}}
 {{- end -}}
 

@@ -5,9 +5,9 @@ answers JSON, for `fromJson`.
 
 {{/*
 The worker groups by name: workerDefaults, overwritten by what the group states, plus what follows
-from both: name, timeLimit, softTimeLimit (prefork), terminationGracePeriodSeconds, scaled (by
-something else than its replicas), leastReplicas. A group set to null is left out. Unchecked:
-celery.workers is the one to use.
+from both: name, image, timeLimit, softTimeLimit (prefork), terminationGracePeriodSeconds, podTemplates
+(in the order in which they are laid on), scaled (by something else than its replicas), leastReplicas.
+A group set to null is left out. Unchecked, and without canaries: celery.workers is the one to use.
 */}}
 {{- define "celery.mergedWorkers" -}}
 {{- $workers := dict -}}
@@ -28,6 +28,8 @@ celery.workers is the one to use.
 {{- end -}}
 {{- /* A null that merging would not see: not scaled, whatever workerDefaults says. */ -}}
 {{- if and (hasKey $stated "autoscaling") (kindIs "invalid" $stated.autoscaling) }}{{ $_ := unset $worker "autoscaling" }}{{ end -}}
+{{- $_ := set $worker "image" (include "celery.otherImage" (list $.Values.image $stated.image) | fromJson) -}}
+{{- $_ := set $worker "podTemplates" (list $.Values.workerDefaults.podTemplate $stated.podTemplate) -}}
 {{- $_ := set $worker "scaled" (and (ne $.Values.autoscaling.mode "none") (not (empty $worker.autoscaling))) -}}
 {{- $_ := set $worker "leastReplicas" ($worker.scaled | ternary (dig "autoscaling" "minReplicas" 0 $worker) $worker.replicas) -}}
 {{- $_ := set $workers $group $worker -}}
@@ -36,10 +38,35 @@ celery.workers is the one to use.
 {{- $workers | toJson -}}
 {{- end -}}
 
-{{/* The worker groups, once everything in the values has been found to work. */}}
+{{/*
+The worker groups, once everything in the values has been found to work. A canary is a group of its own
+beside the one it belongs to: nothing that selects or counts the pods of one sees those of the other.
+*/}}
 {{- define "celery.workers" -}}
 {{- include "celery.validate" . -}}
-{{- include "celery.mergedWorkers" . -}}
+{{- $workers := include "celery.mergedWorkers" . | fromJson -}}
+{{- $all := deepCopy $workers -}}
+{{- range $group, $worker := $workers -}}
+{{- with $worker.canary -}}
+{{- $replicas := hasKey . "replicas" | ternary .replicas 1 -}}
+{{- $_ := set $all (printf "%s-canary" $group) (mergeOverwrite (deepCopy $worker) (dict
+  "name" (printf "%s-canary" $worker.name)
+  "image" (include "celery.otherImage" (list $worker.image .image) | fromJson)
+  "scaled" false "replicas" $replicas "leastReplicas" $replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- $all | toJson -}}
+{{- end -}}
+
+{{/*
+An image with what is stated of another one. A digest belongs to one repository and one tag. Takes a
+list: the image, and what is stated.
+*/}}
+{{- define "celery.otherImage" -}}
+{{- $stated := last . | default dict -}}
+{{- $image := mergeOverwrite (deepCopy (first .)) $stated -}}
+{{- if and (or $stated.repository $stated.tag) (not $stated.digest) }}{{ $_ := set $image "digest" "" }}{{ end -}}
+{{- $image | toJson -}}
 {{- end -}}
 
 {{/* Beat's schedule without the entries that are set to null. */}}
@@ -70,10 +97,13 @@ them for a kind does not belong to it.
 {{- with get $given $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
 {{- end -}}
 {{- if eq (include "celery.embedsRabbitmq" .) "true" -}}
-{{- $_ := merge $endpoint (dict "host" (include "rabbitmq.fullname" .Subcharts.rabbitmq) "port" 5672 "vhost" "/") -}}
+{{- with .Subcharts.rabbitmq -}}
+{{- $_ := merge $endpoint (dict "host" (include "rabbitmq.fullname" .) "port" (include "rabbitmq.amqpPort" . | int) "vhost" "/") -}}
+{{- if .Values.tls.enabled }}{{ $_ := set $endpoint "tls" true }}{{ end -}}
+{{- end -}}
 {{- else if eq $given.mode "embedded" -}}
 {{- /* Beside the results, which keep 0. */ -}}
-{{- $_ := merge $endpoint (dict "host" (include "redis.fullname" .Subcharts.redis) "port" 6379 "database" 1) -}}
+{{- $_ := merge $endpoint (dict "database" 1) (include "celery.embeddedRedis" . | fromJson) -}}
 {{- end -}}
 {{- $endpoint | toJson -}}
 {{- end -}}
@@ -81,18 +111,27 @@ them for a kind does not belong to it.
 {{- define "celery.resultsEndpoint" -}}
 {{- $endpoint := dict "kind" .Values.resultBackend.kind -}}
 {{- if eq .Values.resultBackend.mode "embedded" -}}
-{{- $_ := merge $endpoint (dict "host" (include "redis.fullname" .Subcharts.redis) "port" 6379 "database" 0) -}}
+{{- $_ := merge $endpoint (dict "database" 0) (include "celery.embeddedRedis" . | fromJson) -}}
 {{- else -}}
-{{- range $key := list "host" "port" "database" "tls" -}}
+{{- range $key := list "host" "port" "database" "tls" "sentinel" -}}
 {{- with get $.Values.resultBackend $key }}{{ $_ := set $endpoint $key . }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- $endpoint | toJson -}}
 {{- end -}}
 
-{{/* Which subcharts are in use: "true" or "false". */}}
+{{/* The embedded Redis, for both of its roles. */}}
+{{- define "celery.embeddedRedis" -}}
+{{- $redis := .Subcharts.redis -}}
+{{- $endpoint := dict "host" (include "redis.fullname" $redis) "port" 6379 -}}
+{{- with $redis.Values.auth.username }}{{ $_ := set $endpoint "username" . }}{{ end -}}
+{{- if $redis.Values.tls.enabled }}{{ $_ := set $endpoint "tls" true }}{{ end -}}
+{{- $endpoint | toJson -}}
+{{- end -}}
+
+{{/* Which subcharts are in use, RabbitMQ's for the operator too: "true" or "false". */}}
 {{- define "celery.embedsRabbitmq" -}}
-{{- with .Values.broker }}{{ and (eq .mode "embedded") (eq .kind "rabbitmq") }}{{ end -}}
+{{- with .Values.broker }}{{ and (has .mode (list "embedded" "operator")) (eq .kind "rabbitmq") }}{{ end -}}
 {{- end -}}
 
 {{- define "celery.embedsRedis" -}}
@@ -110,7 +149,7 @@ them for a kind does not belong to it.
 {{/* The user's settings, under those without which an exporter that counts events would see none. */}}
 {{- define "celery.config" -}}
 {{- $config := deepCopy .Values.config -}}
-{{- if and .Values.exporter.enabled (eq (include "celery.tasksFrom" .) "events") -}}
+{{- if or .Values.flower.enabled (and .Values.exporter.enabled (eq (include "celery.tasksFrom" .) "events")) -}}
 {{- range $name := list "worker_send_task_events" "task_send_sent_event" -}}
 {{- if not (hasKey $config $name) }}{{ $_ := set $config $name true }}{{ end -}}
 {{- end -}}

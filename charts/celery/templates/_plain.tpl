@@ -24,7 +24,7 @@ Kubernetes puts in what is already defined, and encodes nothing.
 {{- if eq .Values.resultBackend.mode "embedded" }}
 {{- with include "celery.resultsEndpoint" . | fromJson }}
 - name: CELERY_RESULT_BACKEND
-  value: redis://:$(RESULTS_PASSWORD)@{{ .host }}:{{ .port }}/{{ .database }}
+  value: redis://{{ .username }}:$(RESULTS_PASSWORD)@{{ .host }}:{{ .port }}/{{ .database }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -35,7 +35,7 @@ Kubernetes puts in what is already defined, and encodes nothing.
 {{- if eq (include "celery.embedsRabbitmq" .) "true" -}}
 amqp://$(BROKER_USERNAME):$(BROKER_PASSWORD)@{{ $endpoint.host }}:{{ $endpoint.port }}/%2F
 {{- else if eq .Values.broker.mode "embedded" -}}
-redis://:$(BROKER_PASSWORD)@{{ $endpoint.host }}:{{ $endpoint.port }}/{{ $endpoint.database }}
+redis://{{ $endpoint.username }}:$(BROKER_PASSWORD)@{{ $endpoint.host }}:{{ $endpoint.port }}/{{ $endpoint.database }}
 {{- else if not .Values.broker.existingSecret -}}
 sqs://
 {{- end -}}
@@ -72,7 +72,7 @@ startupProbe:
   exec: {command: [sh, -c, {{ $ping | quote }}]}
   periodSeconds: 10
   timeoutSeconds: 20
-  failureThreshold: 30
+  failureThreshold: {{ max 30 (div (add (int64 .process.startupSeconds) 9) 10) }}
 livenessProbe:
   exec: {command: [sh, -c, {{ $ping | quote }}]}
   periodSeconds: 60

@@ -1,7 +1,7 @@
 {{/*
 The parts of a pod that all Celery processes share. Each takes a dict: root, component, group (for
-workers), claim (for beat on a volume), and process: the worker, beat or exporter whose resources, env
-and placement apply. The exporter has an account, a token and volumes of its own.
+workers), claim (for beat on a volume), env (more of it, as text), and process: the worker, beat, exporter
+or Flower whose resources, env and placement apply. The exporter has an account, a token and volumes of its own.
 */}}
 
 {{- define "celery.podSpec" -}}
@@ -11,7 +11,7 @@ enableServiceLinks: false
 # As process 1 a worker would not notice that it is to stop until it has come up, and would then take
 # tasks until it is killed with them.
 shareProcessNamespace: true
-{{- with .root.Values.imagePullSecrets }}
+{{- with concat .root.Values.imagePullSecrets .root.Values.global.imagePullSecrets | uniq }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
@@ -27,6 +27,12 @@ volumes:
   - name: schedule
     persistentVolumeClaim: {claimName: {{ . }}}
 {{- end }}
+{{- with .process.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .process.topologySpreadConstraints }}
+topologySpreadConstraints: {{- include "celery.spread" (list $ .) | trim | nindent 2 }}
+{{- end }}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" }}
 {{- with get $.process $key }}
 {{ $key }}: {{- toYaml . | nindent 2 }}
@@ -34,9 +40,23 @@ volumes:
 {{- end }}
 {{- end -}}
 
+{{/*
+Constraints that say nothing else are about the pods of this one workload, those of a rollout by
+themselves: the old ones are about to go. Takes a list: the dict of celery.podSpec, constraints.
+*/}}
+{{- define "celery.spread" -}}
+{{- $labels := include "celery.selectorLabels" (first .) | fromYaml -}}
+{{- range $constraint := last . -}}
+{{- if not (hasKey $constraint "labelSelector") -}}
+{{- $constraint = merge (dict "labelSelector" (dict "matchLabels" $labels) "matchLabelKeys" (list "pod-template-hash")) $constraint -}}
+{{- end }}
+- {{ toYaml $constraint | nindent 2 | trim }}
+{{- end }}
+{{- end -}}
+
 {{/* A container without its name, command and probes. */}}
 {{- define "celery.container" -}}
-image: {{ include "celery.image" .root.Values.image }}
+image: {{ include "celery.image" (.process.image | default .root.Values.image) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 env:
   {{- if .root.Values.runtime }}
@@ -56,6 +76,7 @@ env:
   - name: {{ $name }}
     value: {{ $value | quote }}
   {{- end }}
+  {{- with .env }}{{ . | trim | nindent 2 }}{{ end }}
 {{- with .root.Values.envFrom }}
 envFrom: {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -83,9 +104,9 @@ resources: {{- toYaml . | nindent 2 }}
 {{- define "celery.healthPort" -}}8080{{- end -}}
 
 {{/*
-The probes ask celery_runtime's own endpoint: no broker message, no new interpreter. A start has two
-minutes (imports of a large app); a live process that stops turning is restarted after two more.
-Takes the dict of celery.podSpec.
+The probes ask celery_runtime's own endpoint: no broker message, no new interpreter. A start has
+startupSeconds; a live process that stops turning is restarted after two minutes. Takes the dict of
+celery.podSpec.
 */}}
 {{- define "celery.probes" -}}
 {{- if not .root.Values.runtime -}}
@@ -97,7 +118,7 @@ startupProbe:
   httpGet: {path: /live, port: health}
   periodSeconds: 2
   timeoutSeconds: 3
-  failureThreshold: 60
+  failureThreshold: {{ div (add (int64 .process.startupSeconds) 1) 2 }}
 readinessProbe:
   httpGet: {path: /ready, port: health}
   periodSeconds: 5
@@ -108,6 +129,11 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 6
 {{- end -}}
+{{- end -}}
+
+{{/* Kubernetes' ten minutes, or more: a rollout has not failed while its first pod may still start. */}}
+{{- define "celery.progressDeadlineSeconds" -}}
+{{- max 600 (add (int64 .process.startupSeconds) 60) -}}
 {{- end -}}
 
 {{/* What `celery -A` loads. */}}

@@ -20,11 +20,6 @@ broker.{{ $key }}: does not belong to broker.kind {{ $broker.kind }}. Remove it,
 {{- if and (eq $broker.kind "rabbitmq") $broker.password (not $broker.username) }}
 broker.username: missing. A password needs its user.
 {{- end }}
-{{- range $key := list "host" "port" }}
-{{- if and $broker.sentinel (get $broker $key) }}
-broker.{{ $key }}: has no effect beside broker.sentinel, which finds the master. Remove it.
-{{- end }}
-{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -59,8 +54,8 @@ broker.queueUrls.{{ $name }}: missing. Where one queue has a URL, every queue an
 
 {{- define "celery.problems.results" -}}
 {{- include "celery.problems.server" (dict "section" "resultBackend" "root" .
-  "keys" (list "host" "port" "database" "tls")
-  "found" .Values.resultBackend.host
+  "keys" (list "host" "port" "database" "tls" "sentinel")
+  "found" (or .Values.resultBackend.host .Values.resultBackend.sentinel)
   "missing" "a Secret with the key password; for a Redis without one, leave host empty and name a Secret with the key url.") }}
 {{- end -}}
 
@@ -72,16 +67,21 @@ one is), found (whether they do), missing (the Secret that it needs then), root.
 {{- $section := .section }}
 {{- $found := .found }}
 {{- $given := get .root.Values $section }}
-{{- if eq $given.mode "embedded" }}
+{{- if ne $given.mode "existing" }}
 {{- range $key := concat .keys (list "username" "password" "existingSecret") }}
 {{- if include "celery.isSet" (get $given $key) }}
-{{ $section }}.{{ $key }}: has no effect while {{ $section }}.mode is embedded. Remove it, or set the mode to existing.
+{{ $section }}.{{ $key }}: has no effect while {{ $section }}.mode is {{ $given.mode }}. Remove it, or set the mode to existing.
 {{- end }}
 {{- end }}
 {{- else if not (or $found $given.existingSecret) }}
 {{ $section }}.host: missing. Say where {{ eq $section "broker" | ternary "the broker" "Redis" }} is, or put its whole URL into a Secret under the key url and name that in {{ $section }}.existingSecret.
 {{- else if and $found (not (or $given.password $given.existingSecret)) }}
 {{ $section }}.existingSecret: missing. Name {{ .missing }}
+{{- end }}
+{{- range $key := list "host" "port" }}
+{{- if and $given.sentinel (get $given $key) }}
+{{ $section }}.{{ $key }}: has no effect beside {{ $section }}.sentinel, which finds the master. Remove it.
+{{- end }}
 {{- end }}
 {{- if contains "://" ($given.host | default "") }}
 {{ $section }}.host: holds a URL. Give the host name alone, or put the URL into a Secret under the key url and name that in {{ $section }}.existingSecret.
@@ -102,10 +102,10 @@ one is), found (whether they do), missing (the Secret that it needs then), root.
 {{- define "celery.problems.subcharts" -}}
 {{- $broker := .Values.broker }}
 {{- if and (eq (include "celery.embedsRabbitmq" .) "true") (not .Values.rabbitmq.enabled) }}
-rabbitmq.enabled: false, but broker.mode is embedded. Set rabbitmq.enabled to true, or broker.mode to existing.
+rabbitmq.enabled: false, but broker.mode is {{ $broker.mode }}. Set rabbitmq.enabled to true, or broker.mode to existing.
 {{- else if and .Values.rabbitmq.enabled (ne $broker.kind "rabbitmq") }}
 rabbitmq.enabled: true, but broker.kind is {{ $broker.kind }} and would not use it. Set rabbitmq.enabled to false, or broker.kind to rabbitmq.
-{{- else if and .Values.rabbitmq.enabled (ne $broker.mode "embedded") }}
+{{- else if and .Values.rabbitmq.enabled (eq $broker.mode "existing") }}
 rabbitmq.enabled: true, but broker.mode is existing and would not use it. Set rabbitmq.enabled to false, or broker.mode to embedded.
 {{- end }}
 {{- if and (eq (include "celery.embedsRedis" .) "true") (not .Values.redis.enabled) }}

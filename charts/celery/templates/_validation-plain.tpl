@@ -37,6 +37,12 @@ broker.visibilityTimeoutSeconds: needs celery_runtime in the image, and runtime 
 broker.visibilityTimeoutSeconds: {{ int64 . }} would deliver a task again while it runs for up to {{ $longest }} s (maxTaskSeconds); only celery_runtime renews it. Use more than {{ $longest }}, or remove it.
 {{- end }}
 {{- end }}
+{{- if and (eq (include "celery.embedsRedis" .) "true") (dig "tls" "enabled" false (.Values.redis | deepCopy)) }}
+redis.tls.enabled: needs celery_runtime in the image, which verifies the certificate, and runtime is false. Set it to false.
+{{- end }}
+{{- if $.Values.resultBackend.sentinel }}
+resultBackend.sentinel: needs celery_runtime in the image, and runtime is false. Put the whole URL under the key url, and the master's name into the app's result_backend_transport_options.
+{{- end }}
 {{- include "celery.problems.plainPassword" (list . "rabbitmq" (include "celery.embedsRabbitmq" .)) }}
 {{- include "celery.problems.plainPassword" (list . "redis" (include "celery.embedsRedis" .)) }}
 {{- end }}

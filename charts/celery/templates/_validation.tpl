@@ -5,7 +5,7 @@ once; helpers that make objects call it first, so nothing is rendered from value
 */}}
 {{- define "celery.validate" -}}
 {{- $lines := list -}}
-{{- range $part := list "image" "queues" "workers" "beat" "broker" "results" "config" "exporter" "autoscaling" "plain" -}}
+{{- range $part := list "image" "queues" "workers" "beat" "broker" "rabbitmq" "results" "config" "exporter" "autoscaling" "plain" "pods" "passwords" "network" "monitoring" "flower" "cluster" -}}
 {{- $lines = concat $lines (include (printf "celery.problems.%s" $part) $ | splitList "\n") -}}
 {{- end -}}
 {{- range $subchart := list "rabbitmq" "redis" -}}
