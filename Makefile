@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources picture lint up down
+.PHONY: help demo test test-fast test-brokers test-cluster bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources package picture reference lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -21,18 +21,20 @@ up: $(UV) ## Make the cluster (or find it healthy) and print how to reach it
 down: $(UV) ## Remove the cluster with all that is in it
 	@$(CI) down
 
-test: test-fast test-brokers ## Lint, unit and chart tests, then those on brokers and on the cluster
-	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope tests/cluster
+test: test-fast test-brokers test-cluster ## Everything, in this order
 
 # The demo's tests run a worker in their own process: it would take others' messages on memory://.
 test-fast: lint ## Lint, unit and chart tests
 	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
-	@$(CI) exec --test-servers --browser pytest --numprocesses=4 --dist=worksteal tests \
+	@$(CI) exec --test-servers --browser --kube-score pytest --numprocesses=4 --dist=worksteal tests \
 	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=5 --dist=worksteal \
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=6 --dist=worksteal \
 	  tests/runtime/brokers tests/exporter/rabbitmq
+
+test-cluster: $(UV) ## The chart on a cluster: installed, worked with, killed, drained, upgraded
+	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder tests/cluster
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
@@ -52,8 +54,14 @@ bench-sources: $(UV) ## What Celery's events cost workers, producers and brokers
 bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
 	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py
 
+package: $(UV) ## The chart in dist/, of one commit the same bytes; SIGN="--sign …" as helm takes it
+	@$(CI) package -- $(SIGN)
+
 picture: $(UV) ## Photograph the exporter's page for README
 	@$(CI) exec --browser python -m tests.exporter.page.picture docs/exporter-page.png
+
+reference: $(UV) ## Write the charts' tables of values from the comments of values.yaml
+	@$(CI) reference
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ci import cluster, demo, engine, gotools, host, images, keda, publicimages
+from ci import cluster, demo, engine, gotools, host, images, keda, package, publicimages, reference
 from ci.paths import BIN, KUBECONFIG
 from ci.steps import CommandFailed, Problem, console
 
@@ -41,12 +41,22 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("images", nargs="+", metavar="IMAGE")
     load.set_defaults(run=lambda options: cluster.current().load(*options.images))
 
+    table = commands.add_parser("reference", help="write the charts' reference of their values")
+    table.set_defaults(run=lambda _: reference.write())
+
     show = commands.add_parser("demo", help="install the demonstration and run its pipelines")
     show.set_defaults(run=lambda _: demo.main())
 
+    pack = commands.add_parser("package", help="write the chart's archive into dist/")
+    pack.add_argument("options", nargs="*", help="of `helm package`, after --: -- --sign …")
+    pack.set_defaults(run=lambda options: package.main(options.options))
+
     run = commands.add_parser("exec", help="run a command with the pinned helm on its PATH")
-    run.add_argument("--test-servers", action="store_true", help="install PostgreSQL and Redis")
+    run.add_argument(
+        "--test-servers", action="store_true", help="install PostgreSQL, Redis, promtool"
+    )
     run.add_argument("--browser", action="store_true", help="install Chromium and its driver")
+    run.add_argument("--kube-score", action="store_true", help="put it on the PATH, too")
     run.add_argument("--brokers", action="store_true", help="with the images of every broker")
     run.add_argument(
         "--cluster", action="store_true", help="with kubectl too, a cluster, and the images loaded"
@@ -77,6 +87,8 @@ def _exec(options: argparse.Namespace) -> None:
     if options.brokers:
         env |= _brokers()
     gotools.link(cluster.helm())
+    if options.kube_score:
+        gotools.link(gotools.build("kube-score", "github.com/zegl/kube-score/cmd/kube-score"))
     if options.cluster:
         gotools.link(cluster.kubectl())
         found = cluster.up()

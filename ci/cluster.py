@@ -1,8 +1,9 @@
 """The kind cluster that demonstration and tests run on: made, looked at, filled, removed."""
 
 import json
+import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,17 +44,20 @@ class Cluster:
         return capture([kubectl(), *arguments], env=self.env)
 
     def load(self, *references: str) -> None:
-        """Copy images of the engine to every node that does not have them yet."""
+        """Copy images of the engine to every node, those that one of them does not have yet."""
         nodes = self.nodes()
-        for reference in references:
-            marker = f"{LOADED}/{self._key(reference)}"
-            if all(self._has(node, marker) for node in nodes):
-                continue
-            with step(f"Load {reference} into the cluster") as work:
-                self._load(work, reference)
+        markers = {each: f"{LOADED}/{self._key(each)}" for each in references}
+        missing = [
+            each
+            for each, marker in markers.items()
+            if not all(self._has(node, marker) for node in nodes)
+        ]
+        if missing:
+            with step(f"Load {', '.join(missing)} into the cluster") as work:
+                self._load(work, missing)
+                touch = shlex.join(["touch", *(markers[each] for each in missing)])
                 for node in nodes:
-                    touch = f"mkdir -p {LOADED} && touch {marker}"
-                    self.engine.run(work, "exec", node, "sh", "-c", touch)
+                    self.engine.run(work, "exec", node, "sh", "-c", f"mkdir -p {LOADED} && {touch}")
 
     def _key(self, reference: str) -> str:
         # Both: a tag may move to other contents, and the same contents get another tag.
@@ -63,10 +67,10 @@ class Cluster:
     def _has(self, node: str, file: str) -> bool:
         return succeeds(self.engine.command("exec", node, "test", "-e", file), env=self.env)
 
-    def _load(self, work: Step, reference: str) -> None:
+    def _load(self, work: Step, references: Sequence[str]) -> None:
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            archive = Path(folder) / "image.tar"
-            self.engine.save(work, reference, archive)
+            archive = Path(folder) / "images.tar"
+            self.engine.save(work, references, archive)
             work.run([_kind(), "load", "image-archive", archive, "--name", NAME], env=self.env)
 
 

@@ -39,6 +39,8 @@ class Target:
     exporter: Image
     namespace: str = NAMESPACE
     autoscaling: str = "none"
+    #: Files, the later ones over the earlier.
+    values: tuple[Path, ...] = (ROOT / "values" / "dev.yaml",)
 
     def kubectl(self, *arguments: str | Path) -> list[str | Path]:
         """Return a kubectl command line in the demonstration's namespace."""
@@ -55,7 +57,7 @@ class Target:
             "--install",
             RELEASE,
             ROOT / "charts" / "celery",
-            f"--values={ROOT / 'values' / 'dev.yaml'}",
+            *(f"--values={file}" for file in self.values),
             f"--set=image.repository={self.image.repository}",
             f"--set=image.tag={self.image.tag}",
             f"--set=exporter.image.repository={self.exporter.repository}",
@@ -116,7 +118,7 @@ def _existing() -> Target:
 def install(target: Target) -> None:
     """Install the shop and the chart, and wait until every pod is ready."""
     with step(f"Install the shop and the chart into the namespace {target.namespace}") as work:
-        _apply_text(work, target, "namespace.json", json.dumps(_namespace(target.namespace)))
+        _apply_text(work, target, "namespace.json", json.dumps(namespace(target.namespace)))
         for manifest in ("postgres.yaml", "shop.yaml"):
             _apply(work, target, DEPLOY / manifest)
         work.run(target.upgrade(), env=target.env)
@@ -125,7 +127,7 @@ def install(target: Target) -> None:
             work.run(target.kubectl(*wait), env=target.env)
 
 
-def _namespace(name: str) -> dict[str, Any]:
+def namespace(name: str) -> dict[str, Any]:
     """Return a namespace that takes no pod outside the strictest Pod Security profile."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": name, "labels": labels}

@@ -9,7 +9,7 @@ import json
 import os
 import resource
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -53,30 +53,35 @@ class Engine:
         """Return the digest of an image's configuration."""
         return self.capture("image", "inspect", "--format", "{{.Id}}", reference).strip()
 
-    def save(self, work: Step, reference: str, archive: Path) -> None:
-        """Write an image to an archive under the name that a manifest uses for it.
+    def save(self, work: Step, references: Sequence[str], archive: Path) -> None:
+        """Write images to one archive, which has what they share once.
 
-        podman prefixes what it built with `localhost/`; a node would not find it by that name.
+        They have the names that a manifest uses for them: podman prefixes what it built with
+        `localhost/`, and a node would not find it by that name.
         """
         archive.unlink(missing_ok=True)
         if self.name == "docker":
-            self.run(work, "save", "--output", archive, reference)
+            self.run(work, "save", "--output", archive, *references)
             return
         raw = archive.with_suffix(".podman")
         raw.unlink(missing_ok=True)
-        self.run(work, "save", "--format", "docker-archive", "--output", raw, reference)
-        _rename(raw, archive, reference)
+        form = ("--format", "docker-archive", "--multi-image-archive")
+        self.run(work, "save", *form, "--output", raw, *references)
+        _rename(raw, archive)
         raw.unlink()
 
 
-def _rename(raw: Path, archive: Path, reference: str) -> None:
+def _rename(raw: Path, archive: Path) -> None:
     with tarfile.open(raw) as source, tarfile.open(archive, "w") as target:
         for member in source:
             content = source.extractfile(member)
             if member.name == "manifest.json" and content:
-                manifest = json.loads(content.read())
-                manifest[0]["RepoTags"] = [reference]
-                text = json.dumps(manifest).encode()
+                images = json.loads(content.read())
+                for image in images:
+                    image["RepoTags"] = [
+                        tag.removeprefix("localhost/") for tag in image["RepoTags"]
+                    ]
+                text = json.dumps(images).encode()
                 member.size = len(text)
                 content = BytesIO(text)
             target.addfile(member, content)

@@ -23,7 +23,11 @@ NODE_IMAGE = {
     "/bin/busybox": "busybox-static",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
-TEST_SERVERS = {"/usr/lib/postgresql": "postgresql", "redis-server": "redis-server"}
+TEST_SERVERS = {
+    "/usr/lib/postgresql": "postgresql",
+    "redis-server": "redis-server",
+    "promtool": "prometheus",
+}
 BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver"}
 
 

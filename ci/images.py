@@ -13,7 +13,7 @@ from ci.steps import step
 SHARED = tuple(ROOT / name for name in ("pyproject.toml", "uv.lock", ".dockerignore"))
 
 # Celery and an app of ten lines: what runs with `runtime: false`.
-PLAIN = ROOT / "tests" / "cluster" / "plain"
+PLAIN = ROOT / "tests" / "cluster" / "work" / "plain"
 
 
 @dataclass(frozen=True)

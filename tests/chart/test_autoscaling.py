@@ -292,6 +292,20 @@ def test_redis_is_asked_for_the_list_of_each_priority(helm: "Helm", scaled: "Val
     }
 
 
+def test_an_embedded_redis_with_tls_is_asked_as_its_user_and_verified(
+    helm: "Helm", scaled: "Values"
+) -> None:
+    scaled |= BROKERS["redis"] | {"autoscaling": {"mode": "keda-triggers"}}
+    scaled["redis"] = {"tls": {"enabled": True}, "auth": {"username": "celery"}}
+    release = helm.template(scaled)
+    trigger = release.one("ScaledObject", "jobs-worker-cpu")["spec"]["triggers"][0]
+    assert {"username": "celery", "enableTLS": "true"}.items() <= trigger["metadata"].items()
+    assert _references(release.one("TriggerAuthentication", "jobs-broker")) == {
+        "password": ("jobs-redis", "password"),
+        "ca": ("jobs-redis-tls", "ca.crt"),
+    }
+
+
 def test_lists_of_redis_have_the_prefix_and_the_steps_that_workers_use(
     helm: "Helm", scaled: "Values"
 ) -> None:
@@ -393,11 +407,12 @@ def test_an_hpa_asks_for_the_length_of_each_queue(helm: "Helm", scaled: "Values"
     assert {target for _, _, target in _metrics(helm.template(scaled))} == {"7"}
 
 
-def test_an_hpa_reads_the_cpu(helm: "Helm", scaled: "Values") -> None:
+def test_an_hpa_reads_the_cpu_of_the_worker_alone(helm: "Helm", scaled: "Values") -> None:
     release = helm.template(scaled | {"autoscaling": {"mode": "cpu"}})
     (metric,) = release.one("HorizontalPodAutoscaler", "jobs-worker-io")["spec"]["metrics"]
-    assert metric["resource"] == {
+    assert metric["containerResource"] == {
         "name": "cpu",
+        "container": "worker",
         "target": {"type": "Utilization", "averageUtilization": 80},
     }
 

@@ -136,6 +136,91 @@ def test_an_embedded_redis_has_one_password_for_messages_and_results(
         }
 
 
+def test_an_embedded_redis_with_tls_and_a_user_is_reached_by_both_of_its_roles(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    redis = {"tls": {"enabled": True}, "auth": {"username": "celery"}}
+    values = minimal | {
+        "broker": {"kind": "redis"},
+        "rabbitmq": {"enabled": False},
+        "redis": redis,
+    }
+    release = helm.template(values)
+    place = {"kind": "redis", "host": "jobs-redis", "port": 6379, "username": "celery", "tls": True}
+    assert release.settings["broker"] == place | {"database": 1}
+    assert release.settings["resultBackend"] == place | {"database": 0}
+    for workload in (*release.celery, release.workloads["jobs-exporter"]):
+        assert _files(workload) == {
+            f"{folder}/{key}": (secret, key, False)
+            for folder in ("broker", "results")
+            for secret, key in (("jobs-redis", "password"), ("jobs-redis-tls", "ca.crt"))
+        }
+
+
+def test_a_new_authority_restarts_what_trusts_it(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    values = minimal | {"redis": {"tls": {"enabled": True}}}
+    installed = _online(helm, values, cluster)
+    cluster.keep(installed)
+    assert _checksums(_online(helm, values, cluster)) == _checksums(installed)
+    del cluster.secrets["jobs-redis-tls"]
+    renewed = _online(helm, values, cluster)
+    assert not _checksums(renewed).items() & _checksums(installed).items()
+
+
+def test_results_behind_sentinels_are_reached_with_their_own_keys(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    results = {"sentinel": SENTINEL, "existingSecret": "login", "tls": True, "database": 2}
+    release = helm.template(_existing(minimal, {"existingSecret": "mq-url"}, results))
+    assert release.settings["resultBackend"] == {
+        "kind": "redis",
+        "sentinel": SENTINEL,
+        "tls": True,
+        "database": 2,
+    }
+    assert _files(release.celery[0]) == {
+        "broker/url": ("mq-url", "url", False),
+        "results/password": ("login", "password", False),
+        "results/username": ("login", "username", True),
+        "results/ca.crt": ("login", "ca.crt", True),
+        "results/sentinel-password": ("login", "sentinel-password", True),
+    }
+
+
+# Rotation
+
+
+def test_a_new_password_restarts_who_uses_it_and_the_end_of_the_old_one_redis_alone(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    values = minimal | GENERATED
+    installed = _online(helm, values, cluster)
+    cluster.keep(installed)
+    data = installed.one("Secret", "jobs-redis")["data"]
+    cluster.put("jobs-redis", data | {"previous-password": data["password"]})
+    rotated = _online(helm, values, cluster)
+    users = {"jobs-worker-io", "jobs-worker-cpu", "jobs-beat", "jobs-exporter", "jobs-redis"}
+    assert _restarted(installed, rotated) == users
+    cluster.keep(rotated)
+    data = rotated.one("Secret", "jobs-redis")["data"]
+    cluster.put("jobs-redis", {"password": data["password"]})
+    assert _restarted(rotated, _online(helm, values, cluster)) == {"jobs-redis"}
+
+
+def test_a_new_user_of_rabbitmq_restarts_its_clients_and_not_rabbitmq(
+    helm: "Helm", minimal: "Values", cluster: "Cluster"
+) -> None:
+    values = minimal | GENERATED
+    installed = _online(helm, values, cluster)
+    cluster.keep(installed)
+    data = installed.one("Secret", "jobs-rabbitmq")["data"]
+    cluster.put("jobs-rabbitmq", data | {"username": "bmV3", "password": "bmV3"})
+    clients = {"jobs-worker-io", "jobs-worker-cpu", "jobs-beat", "jobs-exporter"}
+    assert _restarted(installed, _online(helm, values, cluster)) == clients
+
+
 def test_an_inline_password_of_a_user_has_that_user(helm: "Helm", minimal: "Values") -> None:
     broker = {"kind": "redis", "host": "cache", "password": PASSWORD}
     alone = helm.template(_existing(minimal, broker, URL_OF_RESULTS))
@@ -239,6 +324,18 @@ def test_a_rotated_secret_restarts_the_celery_pods_at_the_next_upgrade(
         assert not before.items() & after.items()
 
 
+@pytest.mark.parametrize("password", ["é", "typed by echo\n"])
+def test_a_password_that_rabbitmq_would_misread_is_refused_where_it_is_seen(
+    helm: "Helm", minimal: "Values", cluster: "Cluster", password: str
+) -> None:
+    _hold(cluster, f"{PASSWORD} ~")
+    _online(helm, minimal, cluster)
+    _hold(cluster, password)
+    with pytest.raises(Exception, match="Error: ") as refused:
+        _online(helm, minimal, cluster)
+    assert "the password in shop-rabbitmq is not all printable ASCII" in str(refused.value)
+
+
 def test_a_key_that_no_pod_reads_restarts_nothing(
     helm: "Helm", minimal: "Values", cluster: "Cluster"
 ) -> None:
@@ -252,6 +349,10 @@ def test_rabbitmqs_secret_outlives_the_release_like_its_volume(
 ) -> None:
     secret = helm.template(minimal | GENERATED).one("Secret", "jobs-rabbitmq")
     assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+def _hold(cluster: "Cluster", password: str) -> None:
+    cluster.put("shop-rabbitmq", {"password": base64.b64encode(password.encode()).decode()})
 
 
 def _online(helm: "Helm", values: "Values", cluster: "Cluster") -> "Release":
@@ -275,6 +376,18 @@ def _files(workload: "Workload") -> dict[str, tuple[str, str, bool]]:
         item["path"]: (secret["name"], item["key"], secret.get("optional", False))
         for secret in (source["secret"] for source in sources if "secret" in source)
         for item in secret["items"]
+    }
+
+
+def _restarted(before: "Release", after: "Release") -> set[str]:
+    """The workloads whose pods an upgrade replaces."""
+    was, now = before.workloads, after.workloads
+    kinds = ("Deployment", "StatefulSet")
+    return {
+        name
+        for name, workload in now.items()
+        if workload.owner["kind"] in kinds
+        and (workload.metadata, workload.spec) != (was[name].metadata, was[name].spec)
     }
 
 

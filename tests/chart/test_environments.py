@@ -1,6 +1,7 @@
 """What holds for every values file that is shipped."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,27 +11,58 @@ import pytest
 from kubernetes_validate import utils
 
 from celery_runtime.settings.configuration import DEFAULT_DIRECTORY, load
-from tests.chart.conftest import files
+from tests.chart.conftest import CHART_VERSION, NAMESPACE, ROOT, files
+from tests.chart.kubelet import mount
 
 if TYPE_CHECKING:
     from tests.chart.conftest import Helm, Object, Release
 
 OVERLAYS = ("", "+redis", "+sqs")
-ENVIRONMENTS = [base + overlay for base in ("dev", "staging", "production") for overlay in OVERLAYS]
-#: What the broker's URL ends in, whatever the password is.
-BROKERS = {
-    "rabbitmq": "@jobs-rabbitmq:5672/%2F",
-    "redis": "@jobs-redis:6379/1",
-    "sqs": "sqs://",
+ENVIRONMENTS = [
+    *(base + overlay for base in ("dev", "staging", "production") for overlay in OVERLAYS),
+    *(f"production+{overlay}" for overlay in ("operator", "existing", "argocd")),
+]
+#: The servers that the chart runs itself.
+SERVERS = {
+    "sqs": {"jobs-redis"},
+    "redis": {"jobs-redis"},
+    "operator": {"jobs-redis"},
+    "existing": set(),
 }
-MINORS = ("1.32", "1.33", "1.34", "1.35")
+#: What the URLs of broker and results end in, whatever the password is.
+PLAIN = ("@jobs-rabbitmq:5672/%2F", "@jobs-redis:6379/0")
+URLS = {
+    "redis": ("@jobs-redis:6379/1", "@jobs-redis:6379/0"),
+    "sqs": ("sqs://", "@jobs-redis:6379/0"),
+    "production": ("@jobs-rabbitmq:5671/%2F", "@jobs-redis:6379/0"),
+    "operator": ("@jobs-rabbitmq:5671/%2F", "@jobs-redis:6379/0"),
+    "argocd": ("@jobs-rabbitmq:5671/%2F", "@jobs-redis:6379/0"),
+    "existing": ("@rabbitmq.example.com:5671/%2F", "@redis.example.com:6379/0"),
+}
+#: Of operators; tests of their own hold these objects against their definitions.
+FOREIGN = ("keda.sh", "monitoring.coreos.com", "rabbitmq.com", "cert-manager.io")
+README = ROOT / "README.md"
+ARGOCD = "production+argocd"
+MINORS = ("1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 UNITS = {"": 1, "m": 0.001, "Mi": 2**20, "Gi": 2**30}
 
 
 @pytest.fixture(params=ENVIRONMENTS)
-def release(helm: "Helm", request: pytest.FixtureRequest) -> "Release":
+def environment(request: pytest.FixtureRequest) -> str:
+    """The name of one environment."""
+    return str(request.param)
+
+
+@pytest.fixture
+def release(helm: "Helm", environment: str) -> "Release":
     """The release of one environment."""
-    return helm.template(str(request.param))
+    return helm.template(environment)
+
+
+@pytest.fixture
+def servers(environment: str) -> set[str]:
+    """What the chart runs beside Celery there."""
+    return SERVERS.get(environment.rpartition("+")[2], {"jobs-rabbitmq", "jobs-redis"})
 
 
 @pytest.fixture
@@ -48,34 +80,8 @@ def test_every_object_fits_the_schema_of_the_kubernetes_minor(
     release: "Release", minor: str
 ) -> None:
     for found in release.objects:
-        if not found["apiVersion"].startswith("keda.sh/"):
+        if not found["apiVersion"].startswith(FOREIGN):
             assert kubernetes_validate.validate(found, minor, strict=True) == minor
-
-
-def test_every_pod_satisfies_the_restricted_profile(release: "Release") -> None:
-    for workload in release.workloads.values():
-        pod = workload.spec["securityContext"]
-        assert pod["runAsNonRoot"] is True
-        assert pod["runAsUser"] > 0
-        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert {next(k for k in v if k != "name") for v in workload.spec["volumes"]} <= {
-            *("configMap", "emptyDir", "projected", "secret")
-        }
-        for container in _containers(workload.spec):
-            context = container["securityContext"]
-            assert context["allowPrivilegeEscalation"] is False
-            assert context["capabilities"] == {"drop": ["ALL"]}
-            assert context["readOnlyRootFilesystem"] is True
-
-
-def test_no_pod_but_the_exporters_holds_a_token_and_none_the_addresses_of_services(
-    release: "Release",
-) -> None:
-    for workload in release.workloads.values():
-        assert workload.spec["automountServiceAccountToken"] is (workload.name == "jobs-exporter")
-        assert workload.spec["enableServiceLinks"] is False
-    for account in release.all("ServiceAccount"):
-        assert account["automountServiceAccountToken"] is False
 
 
 def test_no_celery_process_is_process_1_which_a_signal_does_not_end_before_it_is_up(
@@ -94,9 +100,11 @@ def test_every_container_is_bounded_in_memory_and_explains_its_death(release: "R
         assert workload.container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
-def test_selectors_match_their_own_pods_and_no_others(release: "Release") -> None:
+def test_selectors_match_their_own_pods_and_no_others(
+    release: "Release", servers: set[str]
+) -> None:
     selectors = {w.name: w.selector for w in release.workloads.values() if w.owner["kind"] != "Pod"}
-    assert len(selectors) == (6 if _embeds_rabbitmq(release) else 5)
+    assert len(selectors) == 4 + len(servers)
     for owner, selector in selectors.items():
         matched = [
             w.name
@@ -130,16 +138,17 @@ def test_objects_carry_the_standard_labels(release: "Release") -> None:
         labels = found["metadata"]["labels"]
         assert {f"app.kubernetes.io/{name}" for name in standard} <= labels.keys()
         assert labels["app.kubernetes.io/instance"] == "jobs"
-        assert labels["helm.sh/chart"].rpartition("-")[2] == "0.1.0"
+        assert labels["helm.sh/chart"].rpartition("-")[2] == CHART_VERSION
 
 
-def test_names_follow_the_release(release: "Release") -> None:
-    servers = {"jobs-redis"} | ({"jobs-rabbitmq"} if _embeds_rabbitmq(release) else set())
+def test_names_follow_the_release(release: "Release", environment: str, servers: set[str]) -> None:
     assert release.workloads.keys() == servers | {
         *("jobs-worker-io", "jobs-worker-cpu", "jobs-beat", "jobs-exporter", "jobs-test-consumers")
     }
     configured = {o["metadata"]["name"] for o in release.all("ConfigMap")}
-    assert configured == servers | {"jobs-settings", "jobs-exporter"}
+    boards = {f"jobs-dashboard-{name}" for name in ("overview", "queue", "group", "autoscaling")}
+    shown = boards if environment.startswith("production") else set()
+    assert configured == servers | {"jobs-settings", "jobs-exporter"} | shown
 
 
 def test_secrets_appear_in_no_object_but_secrets(release: "Release") -> None:
@@ -149,16 +158,18 @@ def test_secrets_appear_in_no_object_but_secrets(release: "Release") -> None:
             assert key == "username" or value not in text
 
 
-def test_the_runtime_accepts_what_is_mounted(release: "Release", tmp_path: Path) -> None:
+def test_the_runtime_accepts_what_is_mounted(
+    release: "Release", environment: str, tmp_path: Path
+) -> None:
+    broker, results = URLS.get(environment.rpartition("+")[2], PLAIN)
     others = (release.workloads[name] for name in ("jobs-exporter", "jobs-test-consumers"))
     for workload in [*release.celery, *others]:
         folder = tmp_path / workload.name
-        _mount(release, workload.spec, folder)
+        mount(release, workload.spec, folder)
         configuration = load(folder)
         assert configuration is not None
-        broker = release.settings["broker"]["kind"]
-        assert configuration["broker_url"].endswith(BROKERS[broker])
-        assert configuration["result_backend"].endswith("@jobs-redis:6379/0")
+        assert configuration["broker_url"].endswith(broker)
+        assert configuration["result_backend"].endswith(results)
         assert {queue.name for queue in configuration["task_queues"]} == {
             *("default", "email", "thumbnails", "high_priority")
         }
@@ -182,10 +193,32 @@ def test_workers_and_beat_have_the_environment_of_the_shop(release: "Release") -
         assert workload.env["CELERY_APP"] == "shop.celery:app"
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_lint_finds_nothing_wrong(helm: "Helm", environment: str) -> None:
     report = helm.run("lint", "charts/celery", *files(environment))
     assert "WARNING" not in report
+
+
+def test_what_cannot_see_the_cluster_renders_the_same_twice(helm: "Helm") -> None:
+    once, again = (helm.run("template", "jobs", "charts/celery", *files(ARGOCD)) for _ in range(2))
+    assert once == again
+    assert "kind: Secret" not in once.splitlines()
+
+
+def test_certificates_of_cert_manager_are_for_the_services(helm: "Helm") -> None:
+    release = helm.template(ARGOCD)
+    services = {o["metadata"]["name"] for o in release.all("Service")}
+    for certificate in release.all("Certificate"):
+        spec = certificate["spec"]
+        name = spec["secretName"].removesuffix("-tls")
+        assert name in services
+        assert f"{name}.{NAMESPACE}" in spec["dnsNames"]
+
+
+def test_readme_lists_every_values_file() -> None:
+    listed = re.findall(
+        r"^\| (?:\+ )?\[(\w+)\]\(values/\1\.yaml\)", README.read_text(), re.MULTILINE
+    )
+    assert sorted(listed) == sorted(file.stem for file in (ROOT / "values").iterdir())
 
 
 def test_dev_fits_a_small_machine(helm: "Helm") -> None:
@@ -202,20 +235,6 @@ def test_dev_retries_charges_quickly_and_reconciles_every_ten_seconds(helm: "Hel
     assert release.settings["beat"]["schedule"]["reconcile"]["every"] == 10
 
 
-def test_a_package_contains_both_subcharts(helm: "Helm", tmp_path: Path) -> None:
-    helm.run("package", "charts/celery", "--destination", str(tmp_path))
-    (archive,) = tmp_path.glob("celery-0.1.0.tgz")
-    shown = helm.run("show", "chart", str(archive))
-    assert "name: celery" in shown
-    text = helm.run("template", "jobs", str(archive), "-f", "values/dev.yaml")
-    assert "celery/charts/rabbitmq/templates/statefulset.yaml" in text
-    assert "celery/charts/redis/templates/statefulset.yaml" in text
-
-
-def _embeds_rabbitmq(release: "Release") -> bool:
-    return bool(release.settings["broker"]["kind"] == "rabbitmq")
-
-
 def _containers(spec: "Object") -> list["Object"]:
     return [*spec.get("initContainers", []), *spec["containers"]]
 
@@ -228,21 +247,3 @@ def _resources(spec: "Object", kind: str) -> dict[str, str]:
 def _quantity(text: str) -> float:
     number = text.rstrip("mMGi")
     return float(number) * UNITS[text[len(number) :]]
-
-
-def _mount(release: "Release", spec: "Object", folder: Path) -> None:
-    """Lay out the volume as the kubelet does; Secrets of the user's hold made-up values."""
-    (volume,) = [v for v in spec["volumes"] if v["name"] == "celery-runtime"]
-    ours = {o["metadata"]["name"]: o for o in release.all("Secret")}
-    for source in volume["projected"]["sources"]:
-        ((kind, reference),) = source.items()
-        for item in reference["items"]:
-            path = folder / item["path"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "configMap":
-                text = release.one("ConfigMap", reference["name"])["data"][item["key"]]
-            elif reference["name"] in ours:
-                text = release.secret(reference["name"])[item["key"]]
-            else:
-                text = f"{item['key']} of p@ss/w:rd"
-            path.write_text(text, encoding="utf-8")

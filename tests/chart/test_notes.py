@@ -24,7 +24,11 @@ def test_they_show_groups_commands_and_a_snippet_for_producers(
 def test_they_warn_of_single_nodes_only_where_there_are_some(
     helm: "Helm", minimal: "Values"
 ) -> None:
-    assert helm.notes(minimal).count("WARNING") == 1
+    notes = helm.notes(minimal)
+    assert "WARNING: RabbitMQ is a single node: while it restarts, tasks wait." in notes
+    assert "WARNING: Redis is a single node: while it restarts, tasks wait." in notes
+    minimal["rabbitmq"]["replicas"] = 3
+    assert "RabbitMQ is a single node" not in helm.notes(minimal)
     minimal |= {
         "broker": {"mode": "existing", "existingSecret": "mq"},
         "rabbitmq": {"enabled": False},

@@ -19,6 +19,7 @@ SQS: dict[str, Any] = NO_RABBITMQ | {
     "broker": {"kind": "sqs", "mode": "existing"},
     "exporter": {"enabled": False},
 }
+SENTINEL = {"master": "shop", "hosts": ["sentinel-0:26379"]}
 OWN = {"mode": "existing", "existingSecret": "login"}
 NEEDS = "needs celery_runtime in the image, and runtime is false."
 
@@ -200,6 +201,13 @@ def test_helm_test_asks_the_workers_where_they_can_be_asked(helm: "Helm", plain:
     assert "helm -n celery-demo test jobs" not in helm.notes(plain | SQS)
 
 
+def test_a_user_of_the_embedded_redis_is_in_both_urls(helm: "Helm", plain: "Values") -> None:
+    redis = {"redis": {"auth": {"username": "celery", "existingSecret": "shop-redis"}}}
+    env = _environment(helm.template(plain | REDIS | redis).workloads["jobs-worker-io"])
+    assert env["CELERY_BROKER_URL"] == "redis://celery:<shop-redis/password>@jobs-redis:6379/1"
+    assert env["CELERY_RESULT_BACKEND"] == "redis://celery:<shop-redis/password>@jobs-redis:6379/0"
+
+
 def test_the_notes_give_producers_the_same_environment(helm: "Helm", plain: "Values") -> None:
     notes = helm.notes(plain)
     assert "celery_runtime" not in notes
@@ -254,6 +262,16 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         SQS | {"broker": {**SQS["broker"], "visibilityTimeoutSeconds": 900}},
         f"broker.visibilityTimeoutSeconds: {NEEDS} Set it in the app's broker_transport_options.",
+    ),
+    (
+        {"redis": {"tls": {"enabled": True}}},
+        "redis.tls.enabled: needs celery_runtime in the image, which verifies the certificate, and "
+        "runtime is false. Set it to false.",
+    ),
+    (
+        NO_REDIS | {"resultBackend": {"sentinel": SENTINEL, **OWN}},
+        f"resultBackend.sentinel: {NEEDS} Put the whole URL under the key url, and the master's "
+        "name into the app's result_backend_transport_options.",
     ),
     (
         REDIS | {"broker": {"kind": "redis", "visibilityTimeoutSeconds": 600}},

@@ -24,6 +24,7 @@ OWN_REDIS = NO_RABBITMQ | {
     "broker": {"kind": "redis", "mode": "existing", "existingSecret": "cache"}
 }
 SQS = NO_RABBITMQ | {"broker": {"kind": "sqs", "mode": "existing", "region": "eu-central-1"}}
+MIXED_PEER = {"ipBlock": {"cidr": "10.1.0.0/24"}, "podSelector": {}}
 DECLARED = "Add it under queues, or name one of: default, email, thumbnails"
 
 #: A dotted key of MINIMAL to a value (see `_set`), and a part of the message.
@@ -297,6 +298,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "broker.port: has no effect beside broker.sentinel, which finds the master. Remove it.",
     ),
     (
+        {"resultBackend": {"mode": "embedded", "sentinel": SENTINEL}},
+        "resultBackend.sentinel: has no effect while resultBackend.mode is embedded. Remove it",
+    ),
+    (
+        EXISTING_RESULTS | {"resultBackend.sentinel": SENTINEL, "resultBackend.host": "cache"},
+        "resultBackend.host: has no effect beside resultBackend.sentinel, which finds the master.",
+    ),
+    (
+        EXISTING_RESULTS | {"resultBackend.sentinel": SENTINEL, "resultBackend.existingSecret": ""},
+        "resultBackend.existingSecret: missing. Name a Secret with the key password",
+    ),
+    (
         OWN_REDIS | {"broker.sentinel": {"master": "shop"}},
         "at '/broker/sentinel': properties 'hosts' required, if 'master' exists",
     ),
@@ -423,7 +436,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         f'config.task_routes.shop.send: "emial" is not declared. {DECLARED}',
     ),
     # The subcharts.
-    ({"rabbitmq": {"replicas": 3}}, "rabbitmq:\n- at '': additional properties 'replicas' not"),
+    ({"rabbitmq": {"nodes": 3}}, "rabbitmq:\n- at '': additional properties 'nodes' not"),
     ({"redis": {"sentinel": True}}, "redis:\n- at '': additional properties 'sentinel' not"),
     (
         {"rabbitmq": {"resources": {"limits": {"memory": None}}}},
@@ -437,6 +450,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"rabbitmq": {"storage": {"size": "8 GB"}}},
         'rabbitmq.storage.size: "8 GB" is not a size. Write it as a quantity, e.g. 8Gi.',
     ),
+    (
+        {"rabbitmq": {"image": {"digest": "sha256:abc"}}},
+        "rabbitmq:\n- at '/image/digest': 'sha256:abc' does not match pattern '^(sha256",
+    ),
+    (
+        {"redis": {"image": {"digest": "8.0"}}},
+        "redis:\n- at '/image/digest': '8.0' does not match pattern '^(sha256:",
+    ),
+    (
+        {"global": {"imagePullSecrets": ["mirror"]}},
+        "at '/global/imagePullSecrets/0': got string, want object",
+    ),
     ({"rabbitmq": {"image": {"tag": ""}}}, "rabbitmq.image.tag: missing. Set a tag"),
     (
         {"rabbitmq": {"fullnameOverride": "1mq"}},
@@ -445,6 +470,49 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"redis": {"resources": {"limits": {"memory": "lots"}}}},
         "redis.resources.limits.memory: missing or not a quantity. Set one, e.g. 512Mi",
+    ),
+    # The network.
+    (
+        {"networkPolicy": {"clients": [{}]}},
+        "at '/networkPolicy/clients/0': minProperties: got 0, want 1",
+    ),
+    (
+        {"networkPolicy": {"clients": {"podSelector": {}}}},
+        "at '/networkPolicy/clients': got object, want array",
+    ),
+    (
+        {"networkPolicy": {"clients": None}},
+        "at '/networkPolicy': missing property 'clients'",
+    ),
+    (
+        {"networkPolicy": {"viewers": [{"namespace": "monitoring"}]}},
+        "at '/networkPolicy/viewers/0': additional properties 'namespace' not allowed",
+    ),
+    (
+        {"networkPolicy": {"viewers": [{"ipBlock": {"cidr": "10.1.0.5"}}]}},
+        "at '/networkPolicy/viewers/0/ipBlock/cidr': '10.1.0.5' does not match pattern",
+    ),
+    (
+        {"networkPolicy": {"appEgress": [{"from": [{"podSelector": {}}]}]}},
+        "at '/networkPolicy/appEgress/0': additional properties 'from' not allowed",
+    ),
+    (
+        {"networkPolicy": {"appEgress": [{"ports": [{"protocol": "http"}]}]}},
+        "at '/networkPolicy/appEgress/0/ports/0/protocol': value must be one of 'TCP', 'UDP'",
+    ),
+    (
+        {"networkPolicy": {"clients": [MIXED_PEER]}},
+        "networkPolicy.clients[0]: has ipBlock beside a selector, which Kubernetes refuses. Make "
+        "two entries of it.",
+    ),
+    (
+        {"networkPolicy": {"appEgress": [{}, {"to": [{"podSelector": {}}, MIXED_PEER]}]}},
+        "networkPolicy.appEgress[1].to[1]: has ipBlock beside a selector",
+    ),
+    (
+        {"networkPolicy": {"existingServers": [{"ipBlock": {"cidr": "10.1.0.0/24"}}]}},
+        "networkPolicy.existingServers: has no effect while broker and results are embedded. "
+        "Remove it, or set broker.mode or resultBackend.mode to existing.",
     ),
     # Anything unknown.
     ({"worker": {}}, "at '': additional properties 'worker' not allowed"),

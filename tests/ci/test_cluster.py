@@ -56,19 +56,19 @@ def test_only_a_cluster_without_public_images_is_told_to_do_without_them() -> No
 def test_a_node_is_given_what_it_lacks_by_contents_and_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given: list[str] = []
+    given: list[list[str]] = []
     monkeypatch.setattr(Cluster, "nodes", lambda _: ["a"])
-    monkeypatch.setattr(Cluster, "_load", lambda _self, _work, reference: given.append(reference))
+    monkeypatch.setattr(Cluster, "_load", lambda _self, _work, images: given.append(images))
     monkeypatch.setattr(Fake, "run", lambda _self, _work, *command: touched.append(command[-1]))
     monkeypatch.setattr(Fake, "image_id", lambda _self, reference: contents[reference])
     touched: list[str] = []
     monkeypatch.setattr(
         Cluster, "_has", lambda _self, _node, file: any(file in each for each in touched)
     )
-    contents: dict[str, str] = {"shop:1": "sha256:aa", "shop:2": "sha256:aa"}
+    contents: dict[str, str] = dict.fromkeys(("shop:1", "shop:2", "shop:3"), "sha256:aa")
     kept = Cluster(Fake("podman", "packages"))
     kept.load("shop:1")
-    kept.load("shop:1", "shop:2")
+    kept.load("shop:1", "shop:2", "shop:3")
     contents["shop:1"] = "sha256:bb"
     kept.load("shop:1")
-    assert given == ["shop:1", "shop:2", "shop:1"]
+    assert given == [["shop:1"], ["shop:2", "shop:3"], ["shop:1"]]

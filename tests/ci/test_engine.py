@@ -77,10 +77,13 @@ def test_an_unknown_source_is_refused_with_the_known_ones(
         choose()
 
 
-def test_an_archive_carries_the_name_that_manifests_use(tmp_path: Path) -> None:
+def test_an_archive_carries_the_names_that_manifests_use(tmp_path: Path) -> None:
     raw, archive = tmp_path / "raw.tar", tmp_path / "image.tar"
     with tarfile.open(raw, "w") as target:
-        manifest = [{"Config": "c.json", "RepoTags": ["localhost/shop:1"], "Layers": ["l.tar"]}]
+        manifest = [
+            {"Config": "c.json", "RepoTags": [name], "Layers": ["l.tar"]}
+            for name in ("localhost/shop:1", "registry.example/team/shop:2")
+        ]
         for name, data in {
             "l.tar": b"layer",
             "manifest.json": json.dumps(manifest).encode(),
@@ -88,10 +91,11 @@ def test_an_archive_carries_the_name_that_manifests_use(tmp_path: Path) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(data)
             target.addfile(member, io.BytesIO(data))
-    engine._rename(raw, archive, "shop:1")
+    engine._rename(raw, archive)
     with tarfile.open(archive) as renamed:
         layer, text = (renamed.extractfile(name) for name in ("l.tar", "manifest.json"))
         assert layer is not None
         assert text is not None
         assert layer.read() == b"layer"
-        assert json.loads(text.read()) == [manifest[0] | {"RepoTags": ["shop:1"]}]
+        names = [image["RepoTags"] for image in json.loads(text.read())]
+        assert names == [["shop:1"], ["registry.example/team/shop:2"]]
