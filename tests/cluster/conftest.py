@@ -1,7 +1,9 @@
 """The shop, installed once for each test process; what a failed test leaves behind."""
 
+import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,15 @@ from xdist.scheduler import LoadScopeScheduling
 
 from ci.demo import Target, install
 from ci.images import Image
-from tests.cluster.shop import Shop
+from ci.paths import ROOT
+from tests.cluster.shop import SMALL, Shop
 
 DIAGNOSTICS = Path(__file__).parent / "diagnostics"
 INSTALLED = pytest.StashKey[Shop]()
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
-    """Tests of one folder run in one process: one of those on scaling stops KEDA."""
+    """Tests of one folder run in one process, on one shop."""
 
     def _split_scope(self, nodeid: str) -> str:
         return str(Path(nodeid.partition("::")[0]).parent)
@@ -32,17 +35,38 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
 @pytest.fixture(scope="session")
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """Install the shop and the chart into a namespace of their own; removed at the end."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    installed = Shop(target(f"celery-test-{process}", ROOT / "values" / "dev.yaml"))
+    request.config.stash[INSTALLED] = installed
+    installed.remove()
+    install(installed.target)
+    yield installed
+    installed.remove()
+
+
+def target(namespace: str, *values: Path, autoscaling: str = "none") -> Target:
+    """Return where to install the images under test, and by which values."""
     image, exporter = (
         Image(*os.environ[name].rsplit(":", 1)) for name in ("DEMO_IMAGE", "EXPORTER_IMAGE")
     )
-    namespace = f"celery-test-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
-    target = Target(dict(os.environ), image, exporter, namespace=namespace)
-    installed = Shop(target)
-    request.config.stash[INSTALLED] = installed
-    installed.remove()
-    install(target)
-    yield installed
-    installed.remove()
+    return Target(
+        # Programs of a tenth of a second, hundreds of them.
+        {**os.environ, "GOGC": "400"},
+        image,
+        exporter,
+        namespace=namespace,
+        autoscaling=autoscaling,
+        values=(*values, SMALL),
+    )
+
+
+@contextmanager
+def alone_with_keda(folders: pytest.TempPathFactory) -> Iterator[None]:
+    """Wait until no other process of the tests needs KEDA, or has stopped it."""
+    # The folder of all processes.
+    with (folders.getbasetemp().parent / "keda.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

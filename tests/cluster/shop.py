@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -14,8 +16,12 @@ from urllib.parse import quote
 from ci.demo import RELEASE, Target
 from ci.paths import ROOT
 from ci.steps import Problem, capture, succeeds
+from tests.cluster.ledger import Ledger
 
 T = TypeVar("T")
+CHART = ROOT / "charts" / "celery"
+#: What every release of the tests asks of its node.
+SMALL = Path(__file__).parent / "small.yaml"
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,23 @@ class Shop:
         """Change the release's values, given as `--set` takes them, and wait for its pods."""
         return capture(self.target.upgrade(*values), env=self.target.env)
 
+    def options(self, values: Mapping[str, Any], *environments: str) -> list[str]:
+        """Return what helm needs for one more release: files of values/, keys, images."""
+        image, exporter = self.target.image, self.target.exporter
+        given: dict[str, Any] = {
+            "image": {"repository": image.repository, "tag": image.tag},
+            "exporter.image": {"repository": exporter.repository, "tag": exporter.tag},
+        }
+        files = [*(ROOT / "values" / f"{name}.yaml" for name in environments), SMALL]
+        keys = {**given, **values}
+        settings = [f"--set-json={key}={json.dumps(value)}" for key, value in keys.items()]
+        return [*(f"--values={file}" for file in files), *settings]
+
     @contextmanager
-    def release(self, name: str, *options: str) -> Iterator[None]:
+    def release(self, name: str, *options: str, chart: Path = CHART) -> Iterator[None]:
         """Install the chart once more, beside the release under test, for as long as it lasts."""
-        chart = str(ROOT / "charts" / "celery")
         try:
-            self.helm("install", name, chart, *options, "--wait", "--timeout=3m")
+            self.helm("install", name, str(chart), *options, "--wait", "--timeout=3m")
             yield
         finally:
             self.helm("uninstall", name, "--ignore-not-found")
@@ -69,34 +86,34 @@ class Shop:
         )
         return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self.target, self.secret("shop-database")["DATABASE_URL"])
+
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query to the shop's database, every value as text."""
-        psql = ["psql", "--username=shop", "--dbname=shop", "--no-align", "--tuples-only"]
-        out = self.kubectl(
-            "exec",
-            "statefulset/shop-postgres",
-            "--",
-            *psql,
-            "--field-separator=|",
-            "--command",
-            query,
-        )
-        return [line.split("|") for line in out.splitlines()]
+        return self._ledger.rows(query)
+
+    def tasks(self, *task_ids: str) -> dict[str, Mapping[str, str]]:
+        """Return what the ledger holds of these tasks, by their ids."""
+        columns = ("state", "starts", "worker_group", "hostname", "retries")
+        wanted = ", ".join(f"'{task_id}'" for task_id in task_ids)
+        names = ", ".join(columns)
+        rows = self.sql(f"SELECT task_id, {names} FROM shop_taskrun WHERE task_id IN ({wanted})")  # noqa: S608
+        return {task_id: dict(zip(columns, row, strict=True)) for task_id, *row in rows}
 
     def task(self, task_id: str) -> Mapping[str, str]:
-        """Return what the ledger holds of a task."""
-        columns = ("state", "starts", "worker_group", "hostname", "retries")
-        names = ", ".join(columns)
-        rows = self.sql(f"SELECT {names} FROM shop_taskrun WHERE task_id = '{task_id}'")  # noqa: S608
-        return dict(zip(columns, rows[0], strict=True)) if rows else {}
+        """Return what the ledger holds of a task; nothing where it has not begun."""
+        return self.tasks(task_id).get(task_id, {})
 
     def until(self, state: str, *task_ids: str, within_seconds: float) -> None:
         """Wait until all these tasks are in this state."""
-        eventually(
-            lambda: all(self.task(task_id).get("state") == state for task_id in task_ids),
-            within_seconds=within_seconds,
-            what=f"{len(task_ids)} tasks {state}",
-        )
+
+        def are_there() -> bool:
+            known = self.tasks(*task_ids)
+            return all(known.get(task_id, {}).get("state") == state for task_id in task_ids)
+
+        eventually(are_there, within_seconds=within_seconds, what=f"{len(task_ids)} tasks {state}")
 
     def worker_pods(self, group: str) -> list[str]:
         """Return the names of a worker group's pods that are not being deleted."""
@@ -118,16 +135,19 @@ class Shop:
 
     def amqp_url(self) -> str:
         """Return the URL of the release's RabbitMQ for every namespace, password and all."""
-        data = self.get("secret", f"{RELEASE}-rabbitmq")["data"]
-        username, password = (b64decode(data[key]).decode() for key in ("username", "password"))
-        return f"amqp://{quote(username)}:{quote(password)}@{RELEASE}-rabbitmq.{self.target.namespace}:5672/%2f"
+        login = self.secret(f"{RELEASE}-rabbitmq")
+        username, password = (quote(login[key]) for key in ("username", "password"))
+        return f"amqp://{username}:{password}@{RELEASE}-rabbitmq.{self.target.namespace}:5672/%2f"
 
-    def password(self, secret: str) -> str:
-        """Return a Secret's password as Kubernetes keeps it."""
-        return str(self.get("secret", f"{RELEASE}-{secret}")["data"]["password"])
+    def secret(self, name: str) -> dict[str, str]:
+        """Return what a Secret holds."""
+        data = self.get("secret", name)["data"]
+        return {key: b64decode(value).decode() for key, value in data.items()}
 
     def remove(self) -> None:
         """Remove the namespace with all that is in it."""
+        if "_ledger" in self.__dict__:
+            self._ledger.close()
         namespace = self.target.namespace
         self.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
         # Workers would wait for a broker that goes with them, to give back what they hold.
@@ -152,6 +172,35 @@ class Shop:
             return self.kubectl(*arguments)
         except Problem as problem:
             return str(problem)
+
+
+@contextmanager
+def flowing(send: Callable[[], list[str]]) -> Iterator[list[str]]:
+    """Send tasks until the end of the block; a send that the broker refuses fails the test."""
+    sent: list[str] = []
+    refused: list[str] = []
+    over = threading.Event()
+
+    def flow() -> None:
+        while not over.is_set():
+            try:
+                sent.extend(send())
+            except Problem as problem:
+                # The pod that sends may be the one that is replaced.
+                if "does not take tasks" in str(problem):
+                    refused.append(str(problem))
+            # A command of Django's is a second's work for a CPU.
+            time.sleep(3)
+
+    thread = threading.Thread(target=flow)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        over.set()
+        thread.join()
+    assert not refused
+    assert sent
 
 
 def eventually(ask: Callable[[], T], *, within_seconds: float, what: str) -> T:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.cluster.conftest import alone_with_keda
 from tests.cluster.scaling.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
 from tests.cluster.shop import Shop, eventually
 
@@ -16,17 +17,19 @@ PODS = 4
 
 
 @pytest.fixture(scope="module")
-def without_keda(shop: Shop) -> Iterator[Shop]:
+def without_keda(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """Return the shop on a cluster whose KEDA stands still and has given the metrics' API away."""
-    service = shop.get("apiservice", API)
-    shop.kubectl("scale", *OPERATOR, "--replicas=0")
-    shop.kubectl("wait", "--for=delete", "pod", "--selector=app=keda-operator", "--namespace=keda")
-    shop.kubectl("delete", "apiservice", API)
-    yield shop
-    shop.apply(_anew(service))
-    shop.kubectl("scale", *OPERATOR, "--replicas=1")
-    shop.kubectl("rollout", "status", *OPERATOR, "--timeout=120s")
-    shop.kubectl("wait", "--for=condition=Available", "apiservice", API, "--timeout=120s")
+    with alone_with_keda(tmp_path_factory):
+        service = shop.get("apiservice", API)
+        shop.kubectl("scale", *OPERATOR, "--replicas=0")
+        pods = ("--selector=app=keda-operator", "--namespace=keda")
+        shop.kubectl("wait", "--for=delete", "pod", *pods)
+        shop.kubectl("delete", "apiservice", API)
+        yield shop
+        shop.apply(_anew(service))
+        shop.kubectl("scale", *OPERATOR, "--replicas=1")
+        shop.kubectl("rollout", "status", *OPERATOR, "--timeout=120s")
+        shop.kubectl("wait", "--for=condition=Available", "apiservice", API, "--timeout=120s")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_an_hpa_follows_what_the_exporter_wants(scaled: Shop) -> None:
     eventually(lambda: len(_pods(scaled)) == PODS, within_seconds=60, what=f"{PODS} pods")
     assert int(_metric(scaled, "rabbitmq_queue_messages_ready", "queue", QUEUE)[0]) > 0
     scaled.until("succeeded", *tasks, within_seconds=120)
-    assert {scaled.task(task)["starts"] for task in tasks} == {"1"}
+    assert {run["starts"] for run in scaled.tasks(*tasks).values()} == {"1"}
     eventually(lambda: len(_pods(scaled)) == 1, within_seconds=120, what="one pod again")
 
 

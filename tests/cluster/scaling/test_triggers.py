@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import test_redis_broker
 from tests.cluster.scaling.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
+from tests.cluster.servers import test_redis_broker
 from tests.cluster.shop import Shop, eventually
 
 PODS = 3
@@ -35,7 +35,7 @@ def test_on_rabbitmq_what_waits_and_what_runs_counts(triggered: Shop) -> None:
         lambda: len(triggered.worker_pods(GROUP)) == PODS, within_seconds=90, what=f"{PODS} pods"
     )
     triggered.until("succeeded", *tasks, within_seconds=90)
-    assert {triggered.task(task)["starts"] for task in tasks} == {"1"}
+    assert {run["starts"] for run in triggered.tasks(*tasks).values()} == {"1"}
 
 
 def test_on_redis_messages_of_a_priority_count(shop: Shop) -> None:

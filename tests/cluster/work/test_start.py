@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.cluster.shop import Shop, eventually
 
-WAIT_SECONDS = 45
+WAIT_SECONDS = 30
 
 
 def test_workers_wait_for_an_absent_broker_without_restarting(shop: Shop) -> None:

@@ -1,6 +1,5 @@
 """`runtime: false`: the chart runs an image that knows nothing of this project."""
 
-import json
 import os
 from collections.abc import Iterator
 
@@ -41,12 +40,7 @@ print(*[app.AsyncResult(task).get(timeout=90) for task in sys.argv[1:]])
 def plain(shop: Shop) -> Iterator[Shop]:
     """Celery alone, on an embedded Redis."""
     repository, tag = os.environ["PLAIN_IMAGE"].rsplit(":", 1)
-    exporter = shop.target.exporter
-    values = VALUES | {
-        "image": {"repository": repository, "tag": tag},
-        "exporter.image": {"repository": exporter.repository, "tag": exporter.tag},
-    }
-    options = [f"--set-json={key}={json.dumps(value)}" for key, value in values.items()]
+    options = shop.options(VALUES | {"image": {"repository": repository, "tag": tag}})
     with shop.release(NAME, *options):
         yield shop
 

@@ -1,12 +1,10 @@
 """Redis as broker, by the overlay: nothing of RabbitMQ is there, and work is done."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
-from ci.paths import ROOT
 from tests.cluster.shop import Shop
 
 NAME = "onredis"
@@ -26,18 +24,13 @@ def onredis(shop: Shop) -> Iterator[Shop]:
 @contextmanager
 def installed(shop: Shop, more: Mapping[str, object]) -> Iterator[None]:
     """Install it; one worker group is enough, and no beat."""
-    values = [f"--values={ROOT / 'values' / name}.yaml" for name in ("dev", "redis")]
-    image, exporter = shop.target.image, shop.target.exporter
     options = {
-        "image": {"repository": image.repository, "tag": image.tag},
-        "exporter.image": {"repository": exporter.repository, "tag": exporter.tag},
         "workers.cpu": None,
         "workers.io.queues": ["default", "email", "high_priority", "thumbnails"],
         "beat": {"enabled": False, "schedule": {"reconcile": None}},
         **more,
     }
-    settings = [f"--set-json={key}={json.dumps(value)}" for key, value in options.items()]
-    with shop.release(NAME, *values, *settings):
+    with shop.release(NAME, *shop.options(options, "dev", "redis")):
         yield
 
 

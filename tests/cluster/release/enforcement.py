@@ -1,0 +1,130 @@
+"""NetworkPolicies enforced by the nodes' iptables, for clusters whose network does not.
+
+New rules are made every second of what there is. Only pods of one namespace are isolated.
+"""
+
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ci import cluster
+from ci.cluster import Cluster
+from ci.steps import Problem
+from tests.chart.policies import SIDES, Place, Policy, Rule, names, selecting
+from tests.cluster.shop import Shop
+
+CHAIN = "POLICIES"
+#: As often as it was put there: a test that was killed has left it.
+RELEASED = f"while iptables -D FORWARD -j {CHAIN} 2>/dev/null; do :; done"
+EVERY_SECONDS = 1
+#: The other end of a connection in a rule of iptables.
+OTHER = {"Ingress": "--source", "Egress": "--destination"}
+OWN = {"Ingress": "--destination", "Egress": "--source"}
+
+
+@contextmanager
+def enforced(shop: Shop) -> Iterator[None]:
+    """Refuse what the policies of the shop's namespace refuse, for as long as it lasts."""
+    nodes = Nodes(cluster.current())
+    failed: list[Problem] = []
+    ended = threading.Event()
+
+    def renew() -> None:
+        nodes.run("iptables-restore --noflush", rules(*_seen(shop)))
+
+    def follow() -> None:
+        try:
+            while not ended.wait(EVERY_SECONDS):
+                renew()
+        except Problem as problem:
+            failed.append(problem)
+
+    follower = threading.Thread(target=follow)
+    renew()
+    nodes.run(f"{RELEASED}; iptables -I FORWARD -j {CHAIN}")
+    follower.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        follower.join()
+        nodes.run(RELEASED)
+    if failed:
+        raise failed[0]
+
+
+class Nodes:
+    """The nodes of a cluster, for commands on each of them."""
+
+    def __init__(self, found: Cluster) -> None:
+        self._found = found
+        self._names = found.nodes()
+
+    def run(self, script: str, text: str = "") -> None:
+        """Run a line of shell on every node, with a text to read; raises Problem."""
+        for name in self._names:
+            command = self._found.engine.command("exec", "--interactive", name, "sh", "-c", script)
+            done = subprocess.run(
+                command,
+                env=self._found.env,
+                input=text,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise Problem(f"{name}: {script}: {done.stderr}")
+
+
+def rules(policies: Sequence[Policy], pods: Sequence[Place]) -> str:
+    """What `iptables-restore --noflush` reads: a chain for each isolated pod and direction."""
+    chains, jumps, lines = [f":{CHAIN} - [0:0]"], [], []
+    for number, pod in enumerate(pods):
+        for direction in SIDES:
+            if about := selecting(policies, pod, direction):
+                chain = f"POLICY-{number}-{direction}"
+                chains.append(f":{chain} - [0:0]")
+                jumps.append(f"-A {CHAIN} {OWN[direction]} {pod.address} -j {chain}")
+                lines += [
+                    " ".join(["-A", chain, *passing, "-j RETURN"])
+                    for policy in about
+                    for rule in policy["spec"].get(direction.lower()) or []
+                    for passing in _passing(rule, direction, policy["metadata"]["namespace"], pods)
+                ]
+                lines.append(f"-A {chain} -j DROP")
+    answers = f"-A {CHAIN} -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
+    return "\n".join(["*filter", *chains, answers, *jumps, *lines, "COMMIT", ""])
+
+
+def _passing(rule: Rule, direction: str, home: str, pods: Sequence[Place]) -> Iterator[list[str]]:
+    """What a rule lets through, as matches of iptables; whoever is not named may be anybody."""
+    peers = rule.get(SIDES[direction])
+    ends = [f"{OTHER[direction]} {end}" for peer in peers or [] for end in _ends(peer, home, pods)]
+    for end in ends if peers else [""]:
+        for port in rule.get("ports") or [{}]:
+            protocol = f"-p {port.get('protocol', 'TCP').lower()}" if port else ""
+            number = f"--dport {port['port']:d}" if "port" in port else ""
+            yield [match for match in (end, protocol, number) if match]
+
+
+def _ends(peer: dict[str, Any], home: str, pods: Sequence[Place]) -> list[str]:
+    if "ipBlock" in peer:
+        return [peer["ipBlock"]["cidr"]]
+    return [pod.address for pod in pods if names(peer, pod, home)]
+
+
+def _seen(shop: Shop) -> tuple[list[Policy], list[Place]]:
+    pods = [
+        Place(
+            namespace=pod["metadata"]["namespace"],
+            labels=pod["metadata"].get("labels", {}),
+            address=pod["status"]["podIP"],
+        )
+        for pod in shop.get("pods", "--all-namespaces")["items"]
+        if pod["status"].get("podIP") and not pod["spec"].get("hostNetwork")
+        # The address of one that has ended may be another's by now.
+        if pod["status"]["phase"] in ("Pending", "Running")
+    ]
+    return shop.get("networkpolicies")["items"], pods

@@ -1,0 +1,119 @@
+"""Pods that are drained, tried out on another image, and have company."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.shop import Shop, eventually
+
+HOLD_SECONDS = 20
+POD_TEMPLATE = "workers.cpu.podTemplate.spec.initContainers"
+
+
+@pytest.fixture(scope="module")
+def workloads(shop: Shop) -> Iterator[Shop]:
+    """The shop with two pods of the group cpu that have company, and a canary of the group io."""
+    shop.upgrade(
+        "workers.cpu.replicas=2",
+        # A container of the worker's own image: with its environment, in a read-only file system.
+        f"{POD_TEMPLATE}[0].name=migrated",
+        f"{POD_TEMPLATE}[0].command={{django-admin,migrate,--check}}",
+        f"{POD_TEMPLATE}[1].name=beside",
+        f"{POD_TEMPLATE}[1].command={{sleep,infinity}}",
+        f"{POD_TEMPLATE}[1].restartPolicy=Always",
+        # The same image by its other name.
+        f"workers.io.canary.image.repository=docker.io/library/{shop.target.image.repository}",
+    )
+    yield shop
+    shop.upgrade()
+
+
+def test_a_canary_takes_its_share_of_the_groups_queue(workloads: Shop) -> None:
+    report = workloads.run("--scenario=hold", "--queue=default", "--count=40", "--seconds=1")
+    done = {row["group"]: row["done"] for row in report["rows"] if row["queue"] == "default"}
+    assert sum(done.values()) == 40
+    assert done.keys() == {"io", "io-canary"}
+
+
+def test_a_drain_takes_one_pod_and_the_next_when_a_new_one_is_ready(workloads: Shop) -> None:
+    first, second = workloads.worker_pods("cpu")
+    assert _evicted(workloads, first)
+    assert not _evicted(workloads, second)
+    eventually(lambda: _evicted(workloads, second), within_seconds=90, what="the second pod may go")
+    workloads.kubectl("rollout", "status", "deployment/jobs-worker-cpu", "--timeout=90s")
+
+
+def test_the_only_pod_of_a_group_may_be_drained_and_finishes_its_task(workloads: Shop) -> None:
+    (pod,) = workloads.worker_pods("io")
+    task = _held_by(workloads, "default", pod)
+    assert _evicted(workloads, pod)
+    workloads.until("succeeded", task, within_seconds=90)
+    assert workloads.task(task)["starts"] == "1"
+    workloads.kubectl("rollout", "status", "deployment/jobs-worker-io", "--timeout=90s")
+
+
+def test_a_sidecar_stays_until_the_worker_has_finished(workloads: Shop) -> None:
+    pod = workloads.worker_pods("cpu")[0]
+    task = _held_by(workloads, "thumbnails", pod)
+    workloads.kubectl("delete", "pod", pod, "--wait=false")
+    eventually(
+        lambda: "deletionTimestamp" in workloads.get("pod", pod)["metadata"],
+        within_seconds=10,
+        what="the pod is told to stop",
+    )
+
+    def is_over() -> bool:
+        states = _states(workloads, pod)
+        is_over = workloads.task(task)["state"] != "started"
+        assert is_over or (states["worker"], states["beside"]) == ("running", "running")
+        return is_over
+
+    eventually(is_over, within_seconds=60, what="task done")
+    assert workloads.task(task)["state"] == "succeeded"
+    assert workloads.task(task)["starts"] == "1"
+
+
+def _held_by(shop: Shop, queue: str, pod: str) -> str:
+    """The id of a task that this pod runs."""
+    _, tasks = shop.send(
+        "--scenario=hold", f"--queue={queue}", "--count=4", f"--seconds={HOLD_SECONDS}"
+    )
+    shop.until("started", *tasks, within_seconds=30)
+    held = [task for task, run in shop.tasks(*tasks).items() if run["hostname"].endswith(pod)]
+    assert held, "no task came to the pod"
+    return held[0]
+
+
+def _evicted(shop: Shop, pod: str) -> bool:
+    """Ask as a drain does; whether the pod goes."""
+    namespace = shop.target.namespace
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": pod, "namespace": namespace},
+    }
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+    command = [str(word) for word in shop.target.kubectl("create", "--raw", path, "-f", "-")]
+    asked = subprocess.run(
+        command,
+        input=json.dumps(eviction),
+        text=True,
+        env=shop.target.env,
+        capture_output=True,
+        check=False,
+    )
+    assert not asked.returncode or "disruption budget" in asked.stderr, asked.stderr
+    return not asked.returncode
+
+
+def _states(shop: Shop, pod: str) -> dict[str, str]:
+    """What the containers of a pod do; nothing where it is gone."""
+    return {
+        each["name"]: next(iter(each["state"]))
+        for found in shop.get("pods")["items"]
+        if found["metadata"]["name"] == pod
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for each in found["status"][kind]
+    }

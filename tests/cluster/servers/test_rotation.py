@@ -1,0 +1,135 @@
+"""The README's procedure for rotating credentials, run as it stands there, while tasks flow."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ci.demo import RELEASE
+from ci.paths import BIN, ROOT
+from tests.cluster.servers.test_redis_broker import installed
+from tests.cluster.shop import Shop, eventually, flowing
+
+ON_REDIS = "onredis"
+#: TLS and a user of limited rights, so that the whole release is seen to work with them.
+REDIS = {"redis.tls.enabled": True, "redis.auth.username": "celery"}
+SEND = """
+from celery_runtime.app import app
+for _ in range(4):
+    print(app.send_task("celery.accumulate", ("paid",), queue="email").id)
+"""
+COUNT = """
+import sys
+from celery_runtime.app import app
+print(sum(app.AsyncResult(task).ready() for task in sys.argv[1:]))
+"""
+PING = """
+import sys
+from redis import Redis
+from redis.exceptions import AuthenticationError
+host, user, password, authority = sys.argv[1:]
+tls = {"ssl": True, "ssl_ca_certs": authority} if authority else {}
+try:
+    print(Redis(host, username=user, password=password, **tls).ping())
+except AuthenticationError:
+    print("refused")
+"""
+SETTLE_SECONDS = 180
+
+
+@pytest.fixture
+def environment(shop: Shop, tmp_path: Path) -> Mapping[str, str]:
+    """A shell's: the tools on its PATH, and a kubeconfig that names the namespace."""
+    config = tmp_path / "kubeconfig"
+    config.write_text(shop.kubectl("config", "view", "--raw", "--minify", "--flatten"))
+    config.chmod(0o600)
+    env = {**shop.target.env, "KUBECONFIG": str(config), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    context = ("kubectl", "config", "set-context", "--current")
+    subprocess.run([*context, f"--namespace={shop.target.namespace}"], env=env, check=True)
+    return env
+
+
+def test_both_servers_get_new_passwords_and_no_task_is_lost(
+    shop: Shop, environment: Mapping[str, str]
+) -> None:
+    before = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
+    with flowing(lambda: shop.send("--scenario=hold", "--count=4", "--seconds=4")[1]) as sent:
+        _run(_procedure("shop-web"), environment)
+    assert len(sent) > 12
+    shop.until("succeeded", *sent, within_seconds=SETTLE_SECONDS)
+    after = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
+    assert before["rabbitmq"]["username"] != after["rabbitmq"]["username"]
+    assert before["redis"]["password"] != after["redis"]["password"]
+    assert "previous-password" not in after["redis"]
+    assert _users(shop) == {after["rabbitmq"]["username"]}
+    assert _ping(shop, "jobs-redis", "default", before["redis"]["password"]) == "refused"
+    assert _ping(shop, "jobs-redis", "default", after["redis"]["password"]) == "True"
+
+
+def test_redis_as_broker_gets_a_new_password_and_no_task_is_lost(
+    shop: Shop, environment: Mapping[str, str]
+) -> None:
+    with installed(shop, REDIS):
+        before = shop.secret(f"{ON_REDIS}-redis")["password"]
+        with flowing(lambda: _python(shop, SEND).split()) as sent:
+            _run(_redis_alone(), environment)
+        assert len(sent) > 12
+        eventually(
+            lambda: int(_python(shop, COUNT, *sent)) == len(sent),
+            within_seconds=SETTLE_SECONDS,
+            what=f"{len(sent)} results",
+        )
+        after = shop.secret(f"{ON_REDIS}-redis")
+        assert after.keys() == {"password"}
+        authority = "/etc/celery-runtime/results/ca.crt"
+        for password, answer in ((before, "refused"), (after["password"], "True")):
+            server = (f"{ON_REDIS}-redis", "celery", password, authority)
+            assert _python(shop, PING, *server).strip() == answer
+
+
+def _blocks() -> list[str]:
+    """The shell commands of the README's section: functions, RabbitMQ, Redis."""
+    text = (ROOT / "charts" / "celery" / "README.md").read_text()
+    section = text.partition("### Rotating credentials")[2].partition("\n## ")[0]
+    return [block.partition("```")[0] for block in section.split("```sh\n")[1:]]
+
+
+def _procedure(producer: str) -> str:
+    return "\n".join(_blocks()).replace("deployment/web", f"deployment/{producer}")
+
+
+def _redis_alone() -> str:
+    """For a release of another name, whose only producer is a worker."""
+    functions, _, redis = _blocks()
+    text = f"{functions}\n{redis}".replace("jobs", ON_REDIS)
+    return text.replace("deployment/web", f"deployment/{ON_REDIS}-worker-io")
+
+
+def _run(script: str, env: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _users(shop: Shop) -> set[str]:
+    command = ("exec", f"{RELEASE}-rabbitmq-0", "--", "rabbitmqctl", "list_users", "--quiet")
+    lines = shop.kubectl(*command).splitlines()[1:]
+    return {line.split()[0] for line in lines}
+
+
+def _ping(shop: Shop, host: str, user: str, password: str) -> str:
+    command = ("exec", f"deploy/{RELEASE}-worker-io", "--", "python", "-c", PING)
+    return shop.kubectl(*command, host, user, password, "").strip()
+
+
+def _python(shop: Shop, code: str, *arguments: str) -> str:
+    command = ("exec", f"deploy/{ON_REDIS}-worker-io", "--", "python", "-c", code)
+    return shop.kubectl(*command, *arguments)
