@@ -15,6 +15,7 @@ from redis import Redis
 from celery_runtime import configure
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.bench import Bench, Journal
+from tests.runtime.brokers.redisservers import RedisProcess
 from tests.runtime.conftest import CHART_POOLS, Mounted, Service, Start, wait_until
 
 LIMIT = 2
@@ -155,6 +156,13 @@ def furnish(
     mounted.settings["defaultQueue"] = queues[0]
     point(mounted, server)
     mounted.settings["broker"] |= broker
+    mounted.write()
+
+
+def keep_results(mounted: Mounted, server: RedisProcess) -> None:
+    """Let results be kept by the Redis that is the broker, in a database of their own."""
+    mounted.settings["resultBackend"] = {**server.settings, "database": 1}
+    mounted.secret("results/password", servers.PASSWORD)
     mounted.write()
 
 

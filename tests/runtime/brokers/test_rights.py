@@ -8,9 +8,8 @@ import pytest
 
 from celery_exporter.broker.redis import Redis as QueuesOfRedis
 from celery_exporter.events.redis import RedisEvents
-from tests.runtime.brokers.conftest import OpenShop, furnish, new_queues
+from tests.runtime.brokers.conftest import OpenShop, furnish, keep_results, new_queues
 from tests.runtime.brokers.redisservers import RedisProcess, limited_redis
-from tests.runtime.brokers.servers import PASSWORD
 from tests.runtime.conftest import CHART_POOLS, Mounted, Start, wait_until
 from tests.runtime.coordination.effects import Effects
 
@@ -32,10 +31,8 @@ def server(tmp_path: Path) -> Iterator[RedisProcess]:
 def limited(mounted: Mounted, server: RedisProcess) -> Mounted:
     """Broker and results on it."""
     furnish(mounted, server, *new_queues(), visibilityTimeoutSeconds=4)
-    mounted.settings["resultBackend"] = {**server.settings, "database": 1}
     mounted.settings["config"] = {"worker_send_task_events": True}
-    mounted.secret("results/password", PASSWORD)
-    mounted.write()
+    keep_results(mounted, server)
     return mounted
 
 

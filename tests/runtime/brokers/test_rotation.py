@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.runtime.brokers.conftest import OpenShop, furnish, new_queues
+from tests.runtime.brokers.conftest import OpenShop, furnish, keep_results, new_queues
 from tests.runtime.brokers.redisservers import RedisProcess, limited_redis, write_user
 from tests.runtime.brokers.servers import PASSWORD
 from tests.runtime.conftest import CHART_POOLS, Mounted, Start, wait_until
@@ -30,10 +30,8 @@ def server(tmp_path: Path) -> Iterator[RedisProcess]:
 def old(mounted: Mounted, server: RedisProcess) -> Mounted:
     """Broker and results on it, by the old password."""
     furnish(mounted, server, *new_queues(), visibilityTimeoutSeconds=4)
-    mounted.settings["resultBackend"] = {**server.settings, "database": 1}
     mounted.settings["beat"] = {"schedule": {"often": {"task": "shop.send_email", "every": 60}}}
-    mounted.secret("results/password", PASSWORD)
-    mounted.write()
+    keep_results(mounted, server)
     return mounted
 
 

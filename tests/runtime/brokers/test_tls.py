@@ -13,7 +13,7 @@ from celery_runtime import configure
 from celery_runtime.coordination import store
 from tests.certificates import Authority
 from tests.runtime.brokers import redisservers
-from tests.runtime.brokers.conftest import OpenShop, furnish, new_queues
+from tests.runtime.brokers.conftest import OpenShop, furnish, keep_results, new_queues
 from tests.runtime.brokers.servers import PASSWORD
 from tests.runtime.conftest import CHART_POOLS, Mounted, Start, wait_until
 from tests.runtime.coordination.effects import Effects
@@ -42,11 +42,9 @@ def server(tmp_path: Path, authority: Authority) -> Iterator[redisservers.RedisP
 def encrypted(mounted: Mounted, server: redisservers.RedisProcess, authority: Authority) -> Mounted:
     """Broker and results on that Redis, and its authority mounted for both."""
     furnish(mounted, server, *new_queues())
-    mounted.settings["resultBackend"] = {**server.settings, "database": 1}
-    mounted.secret("results/password", PASSWORD)
     for service in ("broker", "results"):
         mounted.secret(f"{service}/ca.crt", authority.certificate.decode())
-    mounted.write()
+    keep_results(mounted, server)
     return mounted
 
 
