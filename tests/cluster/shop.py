@@ -6,7 +6,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,8 @@ T = TypeVar("T")
 CHART = ROOT / "charts" / "celery"
 #: What every release of the tests asks of its node.
 SMALL = Path(__file__).parent / "small.yaml"
+#: The release without RabbitMQ.
+ON_REDIS = "onredis"
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,16 @@ class Shop:
             yield
         finally:
             self.helm("uninstall", name, "--ignore-not-found")
+
+    def on_redis(self, values: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Install the chart without RabbitMQ as well; one worker group is enough, and no beat."""
+        all_queues = ["default", "email", "high_priority", "thumbnails"]
+        small = {
+            "workers.cpu": None,
+            "workers.io.queues": all_queues,
+            "beat": {"enabled": False, "schedule": {"reconcile": None}},
+        }
+        return self.release(ON_REDIS, *self.options({**small, **values}, "dev", "redis"))
 
     def run(self, *options: str) -> dict[str, Any]:
         """Run a scenario to its end; returns its report and fails on anything undone."""
@@ -126,12 +138,38 @@ class Shop:
             pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
         ]
 
+    def restarts(self, selector: str) -> dict[str, int]:
+        """Return how often each container of the pods with these labels was started again."""
+        return {
+            f"{pod['metadata']['name']}/{container['name']}": container["restartCount"]
+            for pod in self.get("pods", "--selector", selector)["items"]
+            for container in pod["status"].get("containerStatuses", [])
+        }
+
+    def evict(self, pod: str) -> bool:
+        """Ask as `kubectl drain` does; tell whether the pod goes, or its budget keeps it."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{self.target.namespace}/pods/{pod}/eviction"
+        try:
+            self._put(eviction, "create", f"--raw={path}")
+        except Problem as problem:
+            if "disruption budget" not in str(problem):
+                raise
+            return False
+        return True
+
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Make an object, or a List of them, as it is described."""
-        command = [str(word) for word in self.target.kubectl("apply", "--filename=-")]
-        subprocess.run(
-            command, input=json.dumps(manifest), text=True, env=self.target.env, check=True
+        self._put(manifest, "apply")
+
+    def _put(self, manifest: Mapping[str, Any], *command: str) -> None:
+        words = [str(word) for word in self.target.kubectl(*command, "--filename=-")]
+        text = json.dumps(manifest)
+        done = subprocess.run(
+            words, input=text, capture_output=True, text=True, env=self.target.env, check=False
         )
+        if done.returncode:
+            raise Problem(done.stderr)
 
     def amqp_url(self) -> str:
         """Return the URL of the release's RabbitMQ for every namespace, password and all."""

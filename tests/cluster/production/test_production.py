@@ -1,5 +1,7 @@
 """values/production.yaml at its full shape: three nodes, TLS, policies, alerts, scaling."""
 
+from ci.paths import ROOT
+from tests.certificates import Authority
 from tests.cluster.shop import Shop, eventually
 
 CONNECTS = """
@@ -35,6 +37,15 @@ def test_servers_answer_by_tls_alone(production: Shop) -> None:
     assert said.split("\n")[:4] == ["5671 open", "15671 open", "5672 closed", "15672 closed"]
     redis = ("redis-cli", "-h", "jobs-redis", "ping")
     assert not production.answers("exec", "jobs-redis-0", "--", *redis)
+
+
+def test_a_lost_connection_takes_no_other_with_it(production: Shop) -> None:
+    pair = Authority().signed("localhost")
+    script = (ROOT / "tests" / "runtime" / "two_connections.py").read_text()
+    texts = (pair.certificate.decode(), pair.key.decode())
+    python = ("exec", "deploy/jobs-worker-io", "--", "python", "-c", script)
+    said = production.kubectl(*python, *texts).split()
+    assert said == ["BrokenPipeError", "SSLWantReadError"]
 
 
 def test_flower_shows_a_task_to_whom_has_the_login_alone(production: Shop) -> None:
@@ -75,6 +86,8 @@ def test_a_broker_node_that_is_lost_costs_no_task(production: Shop) -> None:
     _, tasks = production.send(
         "--scenario=hold", "--queue=default", f"--count={TASKS}", "--seconds=2"
     )
+    workers = "app.kubernetes.io/component=worker"
+    before = production.restarts(workers)
     production.kubectl("delete", "pod", "jobs-rabbitmq-1", "--grace-period=0", "--force")
     production.until("succeeded", *tasks, within_seconds=180)
     eventually(
@@ -82,3 +95,5 @@ def test_a_broker_node_that_is_lost_costs_no_task(production: Shop) -> None:
         within_seconds=180,
         what="three nodes again",
     )
+    after = production.restarts(workers)
+    assert all(after.get(name, times) == times for name, times in before.items())

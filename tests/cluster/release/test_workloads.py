@@ -1,7 +1,5 @@
 """Pods that are drained, tried out on another image, and have company."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -39,16 +37,16 @@ def test_a_canary_takes_its_share_of_the_groups_queue(workloads: Shop) -> None:
 
 def test_a_drain_takes_one_pod_and_the_next_when_a_new_one_is_ready(workloads: Shop) -> None:
     first, second = workloads.worker_pods("cpu")
-    assert _evicted(workloads, first)
-    assert not _evicted(workloads, second)
-    eventually(lambda: _evicted(workloads, second), within_seconds=90, what="the second pod may go")
+    assert workloads.evict(first)
+    assert not workloads.evict(second)
+    eventually(lambda: workloads.evict(second), within_seconds=90, what="the second pod may go")
     workloads.kubectl("rollout", "status", "deployment/jobs-worker-cpu", "--timeout=90s")
 
 
 def test_the_only_pod_of_a_group_may_be_drained_and_finishes_its_task(workloads: Shop) -> None:
     (pod,) = workloads.worker_pods("io")
     task = _held_by(workloads, "default", pod)
-    assert _evicted(workloads, pod)
+    assert workloads.evict(pod)
     workloads.until("succeeded", task, within_seconds=90)
     assert workloads.task(task)["starts"] == "1"
     workloads.kubectl("rollout", "status", "deployment/jobs-worker-io", "--timeout=90s")
@@ -84,28 +82,6 @@ def _held_by(shop: Shop, queue: str, pod: str) -> str:
     held = [task for task, run in shop.tasks(*tasks).items() if run["hostname"].endswith(pod)]
     assert held, "no task came to the pod"
     return held[0]
-
-
-def _evicted(shop: Shop, pod: str) -> bool:
-    """Ask as a drain does; whether the pod goes."""
-    namespace = shop.target.namespace
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": pod, "namespace": namespace},
-    }
-    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
-    command = [str(word) for word in shop.target.kubectl("create", "--raw", path, "-f", "-")]
-    asked = subprocess.run(
-        command,
-        input=json.dumps(eviction),
-        text=True,
-        env=shop.target.env,
-        capture_output=True,
-        check=False,
-    )
-    assert not asked.returncode or "disruption budget" in asked.stderr, asked.stderr
-    return not asked.returncode
 
 
 def _states(shop: Shop, pod: str) -> dict[str, str]:

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.scaling.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
-from tests.cluster.servers import test_redis_broker
-from tests.cluster.shop import Shop, eventually
+from tests.cluster.shop import ON_REDIS, Shop, eventually
 
 PODS = 3
 #: More than one pod takes at once, in a list that is not named as its queue is.
@@ -43,9 +42,8 @@ def test_on_redis_messages_of_a_priority_count(shop: Shop) -> None:
         "autoscaling.mode": "keda-triggers",
         "workers.io.autoscaling": {"minReplicas": 1, "maxReplicas": 2, "queueWaitSeconds": 10},
     }
-    name = test_redis_broker.NAME
-    with test_redis_broker.installed(shop, scaled):
-        shop.kubectl("wait", "--for=condition=Ready", f"scaledobject/{name}-worker-io")
-        shop.kubectl("exec", f"deploy/{name}-worker-io", "--", "python", "-c", SEND_MANY)
-        selector = f"app.kubernetes.io/instance={name},celery-worker-group=io"
+    with shop.on_redis(scaled):
+        shop.kubectl("wait", "--for=condition=Ready", f"scaledobject/{ON_REDIS}-worker-io")
+        shop.kubectl("exec", f"deploy/{ON_REDIS}-worker-io", "--", "python", "-c", SEND_MANY)
+        selector = f"app.kubernetes.io/instance={ON_REDIS},celery-worker-group=io"
         eventually(lambda: len(shop.pods(selector)) == 2, within_seconds=90, what="two pods")

@@ -9,10 +9,8 @@ import pytest
 
 from ci.demo import RELEASE
 from ci.paths import BIN, ROOT
-from tests.cluster.servers.test_redis_broker import installed
-from tests.cluster.shop import Shop, eventually, flowing
+from tests.cluster.shop import ON_REDIS, Shop, eventually, flowing
 
-ON_REDIS = "onredis"
 #: TLS and a user of limited rights, so that the whole release is seen to work with them.
 REDIS = {"redis.tls.enabled": True, "redis.auth.username": "celery"}
 SEND = """
@@ -71,7 +69,7 @@ def test_both_servers_get_new_passwords_and_no_task_is_lost(
 def test_redis_as_broker_gets_a_new_password_and_no_task_is_lost(
     shop: Shop, environment: Mapping[str, str]
 ) -> None:
-    with installed(shop, REDIS):
+    with shop.on_redis(REDIS):
         before = shop.secret(f"{ON_REDIS}-redis")["password"]
         with flowing(lambda: _python(shop, SEND).split()) as sent:
             _run(_redis_alone(), environment)

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -27,6 +28,14 @@ class Proxy:
         for client, _ in self._pairs:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
+
+    def reset_clients(self) -> None:
+        """The clients are told that nobody is there, as when the broker's machine is gone."""
+        for client, _ in self._pairs:
+            with suppress(OSError):
+                # What `pump` then closes, it resets: socket(7), SO_LINGER.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.lose_clients()
 
     def fall_silent(self) -> None:
         """What is connected hears nothing more; who connects again is served."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.runtime.brokers.bench import QUIET, Bench, exits, ready, wait_until
+from tests.runtime.brokers.bench import QUIET, SAFE, Bench, exits, ready, wait_until
 from tests.runtime.brokers.proxy import Proxy, proxy
 from tests.runtime.brokers.servers import Container, amqp_url
 from tests.runtime.conftest import Service
@@ -78,6 +78,31 @@ def test_a_gevent_worker_leaves_a_dead_connection_where_a_plain_one_waits_for_it
     wait_until(lambda: "Connection to broker lost" in plain.log.read_text(), service=plain)
     time.sleep(5)
     assert plain.log.read_text().count("Connected to") == 2  # its own and the mailbox's
+    assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
+
+
+def test_a_gevent_worker_whose_acknowledgement_is_lost_consumes_again_where_a_plain_one_idles(
+    between: Proxy, rabbit_bench: Bench
+) -> None:
+    # One task runs and the next waits for its slot, and the loop that reads waits with it: so the
+    # acknowledgement is first to find out.
+    hold, prefetch = ("--concurrency=1", *QUIET), {"worker_prefetch_multiplier": 2}
+    plain = rabbit_bench.plain("gevent", *hold, **SAFE | prefetch)
+    rabbit_bench.mounted.settings["config"] = prefetch
+    shipped = rabbit_bench.shipped("gevent", *hold)
+    ready(plain, shipped)
+    for producer in (rabbit_bench.plain_producer(), rabbit_bench.producer()):
+        for _ in range(3):
+            producer.send_task("journal.work", [4])
+    rabbit_bench.journal.wait("begun", count=2)
+    between.reset_clients()
+    for worker in (plain, shipped):
+        wait_until(lambda: "Couldn't ack" in worker.log.read_text(), service=worker)  # noqa: B023
+    between.lose_brokers()
+    assert_it_works(rabbit_bench, shipped)
+    # The plain one has connected again as well, and tells the broker of no consumer.
+    assert "Connection to broker lost" not in plain.log.read_text()
+    assert rabbit_bench.depth(rabbit_bench.plain_queue) > 0
     assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
 
 

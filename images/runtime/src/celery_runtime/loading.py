@@ -8,7 +8,7 @@ from celery import Celery
 from celery.app.utils import find_app
 from celery.utils.imports import import_from_cwd
 
-from celery_runtime import green
+from celery_runtime import green, tls
 from celery_runtime._configure import configure
 from celery_runtime.deadletter.declaration import DeadLetters
 from celery_runtime.errors import AppNotFoundError, CeleryRuntimeError
@@ -58,6 +58,7 @@ def start() -> Celery:
         console.install()
         console.redirect_output()
         green.finish_patching()
+        tls.keep_connections_apart()
     try:
         return prepare(load(os.environ.get(APP_VARIABLE, "")))
     except CeleryRuntimeError as error:

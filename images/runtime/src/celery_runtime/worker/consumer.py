@@ -1,5 +1,6 @@
 """Celery's consumer, without what makes it hang or fall silent under gevent."""
 
+import errno
 import logging
 import threading
 import time
@@ -32,6 +33,10 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
         # then hold the worker for ever, and SIGTERM is looked for between two attempts.
         self.app.conf.broker_connection_timeout = limit_seconds
 
+    def connection_for_read(self, heartbeat: float | None = None) -> "Connection":
+        """The connection that messages come by."""
+        return _once_connected(super().connection_for_read(heartbeat))
+
     def connection_for_write(
         self, url: str | None = None, heartbeat: float | None = None
     ) -> "Connection":
@@ -49,7 +54,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
         # needs to end. Celery keeps what could not be sent and makes a new connection anyway.
         connection.ensure = _once
         connection.drain_events = _seldom(connection.drain_events)
-        return connection
+        return _once_connected(connection)
 
 
 class Mailbox(pidbox.gPidbox):  # type: ignore[misc]  # celery has no types
@@ -78,6 +83,7 @@ class Mailbox(pidbox.gPidbox):  # type: ignore[misc]  # celery has no types
         # One attempt: the consumer waits for this greenlet before it connects again itself.
         with c.app.connection_for_read(heartbeat=c.amqheartbeat) as connection:
             connection.connect()
+            _once_connected(connection)
             # The goodbye waits for an answer, and the worker for the goodbye.
             bound_open_broker_sockets(connection, ANSWER_SECONDS)
             self._do_reset(c, connection)
@@ -88,6 +94,22 @@ class Mailbox(pidbox.gPidbox):  # type: ignore[misc]  # celery has no types
                     self._do_reset(c, connection)
                 with suppress(TimeoutError):
                     connection.drain_events(timeout=1)
+
+
+def _once_connected(connection: "Connection") -> "Connection":
+    """Let a connection that is lost say so, where kombu would quietly make another.
+
+    An acknowledgement or a heartbeat may be first to find the broker gone. The next use connects
+    again, to no consumer and no mailbox: nothing comes any more, and nothing fails.
+    """
+
+    def ensure(*_: object, **__: object) -> object:
+        if not connection.connected:
+            raise OSError(errno.ENOTCONN, "The broker's connection was lost")
+        return connection._connection
+
+    connection._ensure_connection = ensure
+    return connection
 
 
 def _seldom(drain: Callable[..., None]) -> Callable[..., None]:
