@@ -34,7 +34,8 @@ test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS serv
 	  tests/runtime/brokers tests/exporter/rabbitmq
 
 test-cluster: $(UV) ## The chart on a cluster: installed, worked with, killed, drained, upgraded
-	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder tests/cluster
+	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder \
+	  --durations=20 tests/cluster
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
