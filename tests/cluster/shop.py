@@ -151,7 +151,7 @@ class Shop:
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
         path = f"/api/v1/namespaces/{self.target.namespace}/pods/{pod}/eviction"
         try:
-            self._put(eviction, "create", f"--raw={path}")
+            self.put(eviction, "create", f"--raw={path}")
         except Problem as problem:
             if "disruption budget" not in str(problem):
                 raise
@@ -160,9 +160,10 @@ class Shop:
 
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Make an object, or a List of them, as it is described."""
-        self._put(manifest, "apply")
+        self.put(manifest, "apply")
 
-    def _put(self, manifest: Mapping[str, Any], *command: str) -> None:
+    def put(self, manifest: Mapping[str, Any], *command: str) -> str:
+        """Return what a kubectl command prints that reads an object; raises Problem."""
         words = [str(word) for word in self.target.kubectl(*command, "--filename=-")]
         text = json.dumps(manifest)
         done = subprocess.run(
@@ -170,6 +171,7 @@ class Shop:
         )
         if done.returncode:
             raise Problem(done.stderr)
+        return done.stdout
 
     def amqp_url(self) -> str:
         """Return the URL of the release's RabbitMQ for every namespace, password and all."""
