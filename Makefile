@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers test-cluster bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources package picture reference lint up down
+.PHONY: help demo test test-fast test-brokers test-cluster test-faults bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources package picture reference lint up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -36,6 +36,10 @@ test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS serv
 test-cluster: $(UV) ## The chart on a cluster: installed, worked with, killed, drained, upgraded
 	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder \
 	  --durations=20 tests/cluster
+
+test-faults: $(UV) ## Tasks under fire: SEED=1 TASKS=100000 FAULTS=200
+	@$(CI) exec --cluster python -m tests.faults --seed $(or $(SEED),1) \
+	  --tasks $(or $(TASKS),100000) --faults $(or $(FAULTS),200)
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")

@@ -3,16 +3,15 @@
 New rules are made every second of what there is. Only pods of one namespace are isolated.
 """
 
-import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ci import cluster
-from ci.cluster import Cluster
 from ci.steps import Problem
 from tests.chart.policies import SIDES, Place, Policy, Rule, names, selecting
+from tests.cluster.nodes import Nodes
 from tests.cluster.shop import Shop
 
 CHAIN = "POLICIES"
@@ -53,29 +52,6 @@ def enforced(shop: Shop) -> Iterator[None]:
         nodes.run(RELEASED)
     if failed:
         raise failed[0]
-
-
-class Nodes:
-    """The nodes of a cluster, for commands on each of them."""
-
-    def __init__(self, found: Cluster) -> None:
-        self._found = found
-        self._names = found.nodes()
-
-    def run(self, script: str, text: str = "") -> None:
-        """Run a line of shell on every node, with a text to read; raises Problem."""
-        for name in self._names:
-            command = self._found.engine.command("exec", "--interactive", name, "sh", "-c", script)
-            done = subprocess.run(
-                command,
-                env=self._found.env,
-                input=text,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise Problem(f"{name}: {script}: {done.stderr}")
 
 
 def rules(policies: Sequence[Policy], pods: Sequence[Place]) -> str:

@@ -64,7 +64,8 @@ def test_idle_pods_go_first_and_busy_ones_finish_what_they_run(scaled: Shop) -> 
         assert _busy(scaled, long) <= left
         fewest = min(fewest, len(left))
         time.sleep(1)
-    assert fewest == 3
+    # Where pods take long to start, one is kept for a burst like the one that was.
+    assert 3 <= fewest <= 4
     scaled.until("succeeded", *long, *short, within_seconds=LONG_TASK_SECONDS + 60)
     assert {run["starts"] for run in scaled.tasks(*long, *short).values()} == {"1"}
     _until_there_are_none(scaled)

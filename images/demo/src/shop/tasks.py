@@ -5,6 +5,8 @@ error handlers alike, and the ledger counts by it. Each task's effect has a uniq
 that a second delivery of a message changes nothing.
 """
 
+import os
+import signal
 import smtplib
 import time
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from email.message import EmailMessage
 from celery import Task, shared_task
 from celery.result import AsyncResult
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from shop import effects, gateway_client, photos
@@ -181,9 +183,9 @@ def _sent_at(task: Task) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-@shared_task(bind=True)
+@shared_task(bind=True, autoretry_for=(OperationalError,), **_BACKOFF)
 def hold(self: Task, seconds: float, run: str = "") -> None:
-    """Take `seconds`, then leave one effect. Its start is in the ledger.
+    """Take `seconds`, then leave one effect, when the database lets it. Its start is in the ledger.
 
     It has no queue of its own: the caller names the one whose workers it is to hold.
     """
@@ -191,3 +193,9 @@ def hold(self: Task, seconds: float, run: str = "") -> None:
     effects.record(
         Hold, {"key": self.request.id}, task_id=self.request.id, run=run, seconds=seconds
     )
+
+
+@shared_task
+def crash(run: str = "") -> None:  # noqa: ARG001 # the ledger counts by it
+    """Be killed, as by a kernel that has no memory left: nothing is said and nothing tidied up."""
+    os.kill(os.getpid(), signal.SIGKILL)

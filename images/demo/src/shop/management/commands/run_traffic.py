@@ -1,0 +1,77 @@
+"""``run_traffic``: send many tasks at a steady rate, and say how many the broker has accepted."""
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from kombu.exceptions import OperationalError
+
+from shop import tasks
+from shop.models import Run
+from shop.traffic import Wish, wishes
+
+#: One that waits for a confirmation, 30 s at the most, does not hold up the others.
+SENDERS = 4
+
+
+class Command(BaseCommand):
+    """Send the tasks of a seed; one JSON object on stdout at the end."""
+
+    help = __doc__
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what is to be sent, and how fast."""
+        add = parser.add_argument
+        add("--run", required=True, help="the run's id, one that there is not yet")
+        add("--seed", type=int, required=True, help="the same one sends the same tasks")
+        add("--count", type=int, default=5000, help="how many tasks")
+        add("--poison", type=int, default=5, help="how many of them kill their process")
+        add("--rate", type=float, default=20, help="tasks a second")
+        add("--longest", type=float, default=120, help="seconds that no task takes more than")
+
+    def handle(
+        self,
+        *,
+        run: str,
+        seed: int,
+        count: int,
+        poison: int,
+        rate: float,
+        longest: float,
+        **_: object,
+    ) -> None:
+        """Send; a task that is not confirmed is not accepted, and not sent again."""
+        if not 0 <= poison <= count:
+            raise CommandError(f"--poison {poison}: give a number up to --count, {count}")
+        _, created = Run.objects.get_or_create(pk=run, defaults={"scenario": "traffic"})
+        if not created:
+            raise CommandError(f"--run {run}: there is such a run already; take another name")
+        tasks_to_send = list(wishes(seed, count, poison=poison, longest_seconds=longest))
+        began = time.monotonic()
+
+        def send_share(share: Sequence[tuple[int, Wish]]) -> int:
+            accepted = 0
+            for number, wish in share:
+                time.sleep(max(0.0, began + number / rate - time.monotonic()))
+                accepted += _send(wish, run)
+            return accepted
+
+        numbered = list(enumerate(tasks_to_send))
+        with ThreadPoolExecutor(SENDERS) as senders:
+            accepted = sum(senders.map(send_share, [numbered[n::SENDERS] for n in range(SENDERS)]))
+        line = {"event": "traffic", "run": run, "accepted": accepted, "refused": count - accepted}
+        self.stdout.write(json.dumps(line))
+
+
+def _send(wish: Wish, run: str) -> bool:
+    """Send one task; tell whether the broker has confirmed it."""
+    try:
+        if wish.poison:
+            tasks.crash.apply_async((), {"run": run}, queue=wish.queue)
+        else:
+            tasks.hold.apply_async((wish.seconds,), {"run": run}, queue=wish.queue)
+    except OperationalError:
+        return False
+    return True

@@ -1,0 +1,48 @@
+"""What a run under fire sends: tasks for every queue, most of them short, and some that kill.
+
+No Celery and no database: the same seed makes the same tasks.
+"""
+
+import math
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+#: How long tasks take, in seconds: so many in a hundred between these two, evenly by the logarithm.
+LENGTHS = ((90, 0.01, 0.3), (9, 0.3, 5.0), (1, 5.0, 120.0))
+#: The prefork group has two slots a pod: it gets less, and nothing that fills it for minutes.
+SHARES: Mapping[str, int] = MappingProxyType(
+    {"default": 40, "email": 25, "high_priority": 25, "thumbnails": 10}
+)
+LONGEST_SECONDS: Mapping[str, float] = MappingProxyType({"thumbnails": 5.0})
+#: Where a task that kills its process takes no other with it: each has a process of its own there.
+POISONED = "thumbnails"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One task that is to be sent."""
+
+    queue: str
+    seconds: float
+    #: Whether it kills its process, each time that it is tried.
+    poison: bool = False
+
+
+def wishes(seed: int, count: int, *, poison: int, longest_seconds: float) -> Iterator[Wish]:
+    """Make `count` of them, of which `poison` kill."""
+    chance = random.Random(seed)  # noqa: S311 # nothing is secret
+    poisoned = frozenset(chance.sample(range(count), poison))
+    for number in range(count):
+        if number in poisoned:
+            yield Wish(POISONED, 0, poison=True)
+            continue
+        (queue,) = chance.choices(list(SHARES), list(SHARES.values()))
+        longest = min(longest_seconds, LONGEST_SECONDS.get(queue, math.inf))
+        yield Wish(queue, min(_seconds(chance), longest))
+
+
+def _seconds(chance: random.Random) -> float:
+    ((_, least, most),) = chance.choices(LENGTHS, [share for share, _, _ in LENGTHS])
+    return math.exp(chance.uniform(math.log(least), math.log(most)))

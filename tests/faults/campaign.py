@@ -1,0 +1,193 @@
+"""One run under fire: traffic, faults, the time to settle, and the account of all of it."""
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from ci.steps import Problem
+from tests.cluster.shop import Shop
+from tests.faults.strikes import Fault, Field, plan
+from tests.faults.verdict import Line, Strike, Verdict, judge, recovery_seconds
+
+LINES = """
+SELECT t.task_id, t.queue, t.sent_at, t.finished_at, t.starts,
+       count(h.key), coalesce(sum(h.duplicates), 0)
+FROM shop_taskrun t LEFT JOIN shop_hold h ON h.key = t.task_id
+WHERE t.run = '{run}' GROUP BY t.task_id
+"""
+UNDONE = """
+SELECT t.task_id FROM shop_taskrun t LEFT JOIN shop_hold h ON h.key = t.task_id
+WHERE t.run = '{run}' AND t.sent_at IS NOT NULL AND h.key IS NULL
+"""
+LOOK_SECONDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a run consists of; the same one does the same things, as far as chance goes."""
+
+    seed: int
+    tasks: int
+    faults: int
+    poison: int
+    rate: float
+    longest_seconds: float
+
+    @property
+    def run(self) -> str:
+        """Its name in the ledger."""
+        return f"fire-{self.seed}-{self.tasks}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    order: Order
+    verdict: Verdict
+    strikes: list[Strike]
+    lines: list[Line]
+    refused: int
+    seconds: float
+
+    def figures(self) -> dict[str, Any]:
+        """What is worth keeping of it, as one JSON object."""
+        recoveries: dict[str, list[float]] = {}
+        for strike in self.strikes:
+            seconds = recovery_seconds(strike, self.lines)
+            recoveries.setdefault(strike.name, []).extend([] if seconds is None else [seconds])
+        return {
+            **asdict(self.order),
+            **asdict(self.verdict),
+            "refused": self.refused,
+            "seconds": round(self.seconds),
+            "recovery": {name: _summary(each) for name, each in sorted(recoveries.items())},
+        }
+
+
+def fight(
+    shop: Shop, order: Order, faults: Sequence[Fault], *, tell: Callable[[str], None] = print
+) -> Outcome:
+    """Send, strike, wait until nothing moves any more, and judge."""
+    began = time.monotonic()
+    traffic = Traffic(shop, order)
+    traffic.start()
+    field = Field(shop, random.Random(order.seed))  # noqa: S311 # nothing is secret
+    struck = [_strike(field, fault, tell) for fault in _paced(order, faults)]
+    traffic.join()
+    assert traffic.sent, f"the producer ended with an error: {traffic.error}"
+    _settle(shop, order)
+    lines = ledger(shop, order.run)
+    return Outcome(
+        order=order,
+        verdict=judge(lines, dead_letters(shop)),
+        strikes=struck,
+        lines=lines,
+        refused=traffic.sent["refused"],
+        seconds=time.monotonic() - began,
+    )
+
+
+class Traffic(threading.Thread):
+    """The producer, in the shop's own pod."""
+
+    def __init__(self, shop: Shop, order: Order) -> None:
+        super().__init__(name="traffic", daemon=True)
+        self._shop, self._order = shop, order
+        self.sent: dict[str, Any] = {}
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Send all that is ordered."""
+        order = self._order
+        options = {
+            "run": order.run,
+            "seed": order.seed,
+            "count": order.tasks,
+            "poison": order.poison,
+            "rate": order.rate,
+            "longest": order.longest_seconds,
+        }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        try:
+            said = self._shop.kubectl(
+                "exec", "deploy/shop-web", "--", "django-admin", "run_traffic", *words
+            )
+            self.sent = json.loads(said.splitlines()[-1])
+        except Exception as error:  # told by whoever waits for it
+            self.error = error
+
+
+def ledger(shop: Shop, run: str) -> list[Line]:
+    """What the ledger has of a run."""
+    return [
+        Line(
+            task_id=task_id,
+            queue=queue,
+            sent_at=_time(sent),
+            finished_at=_time(finished),
+            starts=int(starts),
+            effects=int(effects),
+            repeated=int(repeated),
+        )
+        for task_id, queue, sent, finished, starts, effects, repeated in shop.sql(
+            LINES.format(run=run)
+        )
+    ]
+
+
+def dead_letters(shop: Shop) -> dict[str, str]:
+    """The tasks whose messages died, and of what."""
+    command = ("celery", "-A", "celery_runtime.app", "dead-letter", "list", "--json")
+    said = shop.kubectl("exec", "deploy/jobs-beat", "--", *command)
+    dead = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    return {each["id"]: each["reason"] for each in dead}
+
+
+def _paced(order: Order, faults: Sequence[Fault]) -> Iterator[Fault]:
+    """At even distances over the time of the traffic, later where a fault takes longer."""
+    began = time.monotonic()
+    every = order.tasks / order.rate / (order.faults + 1)
+    for number, fault in enumerate(plan(order.seed, order.faults, faults), start=1):
+        time.sleep(max(0.0, began + number * every - time.monotonic()))
+        yield fault
+
+
+def _strike(field: Field, fault: Fault, tell: Callable[[str], None]) -> Strike:
+    at = datetime.now(UTC)
+    tell(f"{at:%H:%M:%S} {fault.__name__}")
+    fault(field)
+    return Strike(fault.__name__, at, datetime.now(UTC))
+
+
+def _settle(shop: Shop, order: Order) -> None:
+    """Wait until what was accepted is done, but for what kills: twice the longest task's time."""
+    deadline = time.monotonic() + 2 * max(order.longest_seconds, 60)
+    while time.monotonic() < deadline:
+        undone = {task_id for (task_id,) in shop.sql(UNDONE.format(run=order.run))}
+        # Whoever is asked for dead letters may just be starting.
+        with suppress(Problem):
+            if len(undone) <= order.poison and undone <= dead_letters(shop).keys():
+                return
+        time.sleep(LOOK_SECONDS)
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _summary(seconds: list[float]) -> dict[str, float]:
+    if not seconds:
+        return {"times": 0}
+    return {
+        "times": len(seconds),
+        "median_seconds": round(median(seconds), 1),
+        "max_seconds": round(max(seconds), 1),
+    }

@@ -1,0 +1,53 @@
+"""What is told of a run, from lines that are made up."""
+
+from datetime import UTC, datetime, timedelta
+
+from tests.faults.verdict import Line, Strike, judge, recovery_seconds
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def line(task: str, *, sent: float | None = 0, done: float | None = 1, **more: object) -> Line:
+    values = {
+        "queue": "default",
+        "starts": int(done is not None),
+        "effects": int(done is not None),
+        "repeated": 0,
+        **more,
+    }
+    return Line(task_id=task, sent_at=_at(sent), finished_at=_at(done), **values)  # type: ignore[arg-type]
+
+
+def _at(seconds: float | None) -> datetime | None:
+    return None if seconds is None else START + timedelta(seconds=seconds)
+
+
+def test_what_was_accepted_is_done_or_dead_or_lost() -> None:
+    lines = [line("done"), line("dead", done=None), line("lost", done=None)]
+    verdict = judge(lines, {"dead"})
+    assert (verdict.accepted, verdict.done, verdict.dead, verdict.lost) == (3, 1, 1, ["lost"])
+    assert not verdict.kept
+
+
+def test_what_was_not_confirmed_is_neither_accepted_nor_lost() -> None:
+    verdict = judge([line("never came", sent=None, done=None), line("came", sent=None)], set())
+    assert (verdict.accepted, verdict.unconfirmed, verdict.lost) == (0, 1, [])
+    assert verdict.kept
+
+
+def test_a_second_effect_is_a_broken_promise_and_a_second_start_is_not() -> None:
+    verdict = judge([line("twice", starts=2, repeated=1)], set())
+    assert verdict.kept
+    assert (verdict.redelivered, verdict.repeated) == (1, 1)
+    assert judge([line("twice", effects=2)], set()).doubled == ["twice"]
+
+
+def test_recovery_is_the_slowest_queue_s_first_task_that_was_sent_after_the_strike() -> None:
+    lines = [
+        line("before", sent=9, done=11),
+        line("after", sent=12, done=14),
+        line("other", sent=11, done=17, queue="email"),
+        line("later", sent=13, done=15, queue="email", effects=1),
+    ]
+    assert recovery_seconds(Strike("any", START + timedelta(seconds=10), START), lines) == 5
+    assert recovery_seconds(Strike("any", START + timedelta(seconds=13.5), START), lines) is None

@@ -1,0 +1,94 @@
+"""From what the ledger and the dead letters hold to what was kept of the promise: pure."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What the ledger has of one task of a run."""
+
+    task_id: str
+    queue: str
+    #: When it was sent; None of one that the broker has not confirmed.
+    sent_at: datetime | None
+    finished_at: datetime | None
+    starts: int
+    #: Rows that it has left behind, and attempts to leave another.
+    effects: int
+    repeated: int
+
+
+@dataclass(frozen=True)
+class Strike:
+    """One fault, as it happened."""
+
+    name: str
+    at: datetime
+    over_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Where every accepted task is. Lost and doubled have to be empty."""
+
+    accepted: int
+    done: int
+    dead: int
+    #: Neither done nor dead when the time to settle was over.
+    lost: Sequence[str]
+    #: With more than one effect.
+    doubled: Sequence[str]
+    #: Done, though the producer was not told that they were accepted.
+    unconfirmed: int
+    #: Starts beyond each task's first, and effects that were there already.
+    redelivered: int
+    repeated: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether every accepted task was done once in effect, or is in its dead letters."""
+        return not (self.lost or self.doubled)
+
+
+def judge(lines: Iterable[Line], dead: Collection[str]) -> Verdict:
+    """Account for every line, with the ids of the messages that died."""
+    lines = list(lines)
+    accepted = [line for line in lines if line.sent_at]
+    return Verdict(
+        accepted=len(accepted),
+        done=sum(line.effects > 0 for line in accepted),
+        dead=sum(line.task_id in dead for line in accepted if not line.effects),
+        lost=[each.task_id for each in accepted if not each.effects and each.task_id not in dead],
+        doubled=[line.task_id for line in lines if line.effects > 1],
+        unconfirmed=sum(not line.sent_at and line.effects > 0 for line in lines),
+        redelivered=sum(max(line.starts - 1, 0) for line in lines),
+        repeated=sum(line.repeated for line in lines),
+    )
+
+
+def recovery_seconds(strike: Strike, lines: Iterable[Line]) -> float | None:
+    """From a strike until each queue has finished a task that was sent after it.
+
+    None where a queue was sent nothing more, so that nobody knows.
+    """
+    lines = list(lines)
+    queues = {line.queue for line in lines}
+    firsts = {
+        queue: min(
+            (
+                line.finished_at
+                for line in lines
+                if line.queue == queue
+                and line.finished_at
+                and line.sent_at
+                and line.sent_at >= strike.at
+            ),
+            default=None,
+        )
+        for queue in queues
+    }
+    if not firsts or None in firsts.values():
+        return None
+    return max((first - strike.at).total_seconds() for first in firsts.values() if first)
