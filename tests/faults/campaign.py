@@ -14,7 +14,7 @@ from typing import Any
 from ci.steps import Problem
 from tests.cluster.shop import Shop
 from tests.faults.strikes import Fault, Field, plan
-from tests.faults.verdict import Line, Strike, Verdict, judge, recovery_seconds
+from tests.faults.verdict import Line, Strike, Verdict, judge, silence_seconds
 
 LINES = """
 SELECT t.task_id, t.queue, t.sent_at, t.finished_at, t.starts,
@@ -55,20 +55,25 @@ class Outcome:
     strikes: list[Strike]
     lines: list[Line]
     refused: int
+    #: When there was nothing more to send.
+    sent_at: datetime
     seconds: float
 
     def figures(self) -> dict[str, Any]:
         """What is worth keeping of it, as one JSON object."""
-        recoveries: dict[str, list[float]] = {}
-        for strike in self.strikes:
-            seconds = recovery_seconds(strike, self.lines)
-            recoveries.setdefault(strike.name, []).extend([] if seconds is None else [seconds])
+        silences: dict[str, list[float]] = {}
+        ends = [*(strike.at for strike in self.strikes[1:]), self.sent_at]
+        for strike, until in zip(self.strikes, ends, strict=True):
+            # Nothing is to be heard of the faults that strike when all is sent.
+            if strike.at < min(until, self.sent_at):
+                seconds = silence_seconds(strike.at, min(until, self.sent_at), self.lines)
+                silences.setdefault(strike.name, []).append(seconds)
         return {
             **asdict(self.order),
             **asdict(self.verdict),
             "refused": self.refused,
             "seconds": round(self.seconds),
-            "recovery": {name: _summary(each) for name, each in sorted(recoveries.items())},
+            "silence": {name: _summary(each) for name, each in sorted(silences.items())},
         }
 
 
@@ -91,6 +96,7 @@ def fight(
         strikes=struck,
         lines=lines,
         refused=traffic.sent["refused"],
+        sent_at=traffic.ended_at,
         seconds=time.monotonic() - began,
     )
 
@@ -103,6 +109,7 @@ class Traffic(threading.Thread):
         self._shop, self._order = shop, order
         self.sent: dict[str, Any] = {}
         self.error: Exception | None = None
+        self.ended_at = datetime.now(UTC)
 
     def run(self) -> None:
         """Send all that is ordered."""
@@ -123,6 +130,7 @@ class Traffic(threading.Thread):
             self.sent = json.loads(said.splitlines()[-1])
         except Exception as error:  # told by whoever waits for it
             self.error = error
+        self.ended_at = datetime.now(UTC)
 
 
 def ledger(shop: Shop, run: str) -> list[Line]:
@@ -184,8 +192,6 @@ def _time(text: str) -> datetime | None:
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:
-    if not seconds:
-        return {"times": 0}
     return {
         "times": len(seconds),
         "median_seconds": round(median(seconds), 1),

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from tests.faults.verdict import Line, Strike, judge, recovery_seconds
+from tests.faults.verdict import Line, judge, silence_seconds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -42,12 +42,14 @@ def test_a_second_effect_is_a_broken_promise_and_a_second_start_is_not() -> None
     assert judge([line("twice", effects=2)], set()).doubled == ["twice"]
 
 
-def test_recovery_is_the_slowest_queue_s_first_task_that_was_sent_after_the_strike() -> None:
+def test_silence_is_the_longest_time_in_which_a_queue_finished_nothing() -> None:
     lines = [
-        line("before", sent=9, done=11),
-        line("after", sent=12, done=14),
-        line("other", sent=11, done=17, queue="email"),
-        line("later", sent=13, done=15, queue="email", effects=1),
+        line("before", done=9),
+        line("slips through", done=11),
+        line("first", done=14),
+        line("other", done=12, queue="email"),
+        line("after the end", done=31, queue="email"),
     ]
-    assert recovery_seconds(Strike("any", START + timedelta(seconds=10), START), lines) == 5
-    assert recovery_seconds(Strike("any", START + timedelta(seconds=13.5), START), lines) is None
+    at, until = START + timedelta(seconds=10), START + timedelta(seconds=20)
+    assert silence_seconds(at, until, lines) == 8
+    assert silence_seconds(at, until, lines[:3]) == 6

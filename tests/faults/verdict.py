@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,27 +69,19 @@ def judge(lines: Iterable[Line], dead: Collection[str]) -> Verdict:
     )
 
 
-def recovery_seconds(strike: Strike, lines: Iterable[Line]) -> float | None:
-    """From a strike until each queue has finished a task that was sent after it.
+def silence_seconds(at: datetime, until: datetime, lines: Iterable[Line]) -> float:
+    """The longest time between two moments in which a queue has finished no task.
 
-    None where a queue was sent nothing more, so that nobody knows.
+    Tasks that slip through before the blow falls, and others that come one by one while it lasts,
+    do not make it look shorter than it was. Without a fault it is what the traffic leaves.
     """
-    lines = list(lines)
-    queues = {line.queue for line in lines}
-    firsts = {
-        queue: min(
-            (
-                line.finished_at
-                for line in lines
-                if line.queue == queue
-                and line.finished_at
-                and line.sent_at
-                and line.sent_at >= strike.at
-            ),
-            default=None,
-        )
-        for queue in queues
-    }
-    if not firsts or None in firsts.values():
-        return None
-    return max((first - strike.at).total_seconds() for first in firsts.values() if first)
+    finished: dict[str, list[datetime]] = {}
+    for line in lines:
+        ends = finished.setdefault(line.queue, [])
+        if line.finished_at and at < line.finished_at < until:
+            ends.append(line.finished_at)
+    return max(
+        (later - earlier).total_seconds()
+        for ends in finished.values()
+        for earlier, later in pairwise([at, *sorted(ends), until])
+    )
