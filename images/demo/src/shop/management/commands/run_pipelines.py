@@ -45,7 +45,7 @@ class Command(BaseCommand):
         """Send, wait and report; exit 1 if anything is undone."""
         options = Options.among(given)
         _refuse_unknown_queue(options.queue)
-        record = _begin(run or f"run-{uuid4().hex[:12]}", scenario)
+        record = begin(run or f"run-{uuid4().hex[:12]}", scenario)
         expected = _send(SCENARIOS[scenario], record, options)
         self._print(event="sent", run=record.pk, task_ids=[task.task_id for task in expected])
         if no_wait:
@@ -71,7 +71,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _begin(run_id: str, scenario: str) -> Run:
+def begin(run_id: str, scenario: str) -> Run:
+    """Enter a run; refuse a name that another one has."""
     run: Run
     run, created = Run.objects.get_or_create(pk=run_id, defaults={"scenario": scenario})
     if not created:

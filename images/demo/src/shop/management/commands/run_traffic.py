@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from kombu.exceptions import OperationalError
 
 from shop import tasks
-from shop.models import Run
+from shop.management.commands.run_pipelines import begin
 from shop.traffic import Wish, wishes
 
 #: One that waits for a confirmation, 30 s at the most, does not hold up the others.
@@ -45,9 +45,7 @@ class Command(BaseCommand):
         """Send; a task that is not confirmed is not accepted, and not sent again."""
         if not 0 <= poison <= count:
             raise CommandError(f"--poison {poison}: give a number up to --count, {count}")
-        _, created = Run.objects.get_or_create(pk=run, defaults={"scenario": "traffic"})
-        if not created:
-            raise CommandError(f"--run {run}: there is such a run already; take another name")
+        begin(run, "traffic")
         tasks_to_send = list(wishes(seed, count, poison=poison, longest_seconds=longest))
         began = time.monotonic()
 
