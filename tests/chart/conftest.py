@@ -161,6 +161,12 @@ class Helm:
         command = ("install", "jobs", "charts/celery", "-n", NAMESPACE, "--dry-run=client")
         return self.run(*command, values=values).partition("NOTES:\n")[2]
 
+    def refusal(self, values: Mapping[str, Any], *args: str) -> str:
+        """What the user reads where a rendering is refused; fails where it is not."""
+        with pytest.raises(HelmRefused, match="Error: ") as refused:
+            self.template(values, *args)
+        return str(refused.value)
+
 
 def files(names: str) -> list[str]:
     """The options that read values files by their names, as in production+redis."""
