@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers test-cluster test-faults bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources package picture reference lint up down
+.PHONY: help demo test test-fast test-brokers test-cluster test-faults bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources package picture reference lint audit up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -67,6 +67,9 @@ picture: $(UV) ## Photograph the exporter's page for README
 
 reference: $(UV) ## Write the charts' tables of values from the comments of values.yaml
 	@$(CI) reference
+
+audit: $(UV) ## Ask the OSV database what is known of the locked packages
+	$(UV) audit --frozen --preview-features audit-command
 
 lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) ruff check
