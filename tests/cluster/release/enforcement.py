@@ -15,8 +15,6 @@ from tests.cluster.nodes import Nodes
 from tests.cluster.shop import Shop
 
 CHAIN = "POLICIES"
-#: As often as it was put there: a test that was killed has left it.
-RELEASED = f"while iptables -D FORWARD -j {CHAIN} 2>/dev/null; do :; done"
 EVERY_SECONDS = 1
 #: The other end of a connection in a rule of iptables.
 OTHER = {"Ingress": "--source", "Egress": "--destination"}
@@ -31,7 +29,8 @@ def enforced(shop: Shop) -> Iterator[None]:
     ended = threading.Event()
 
     def renew() -> None:
-        nodes.run("iptables-restore --noflush", rules(*_seen(shop)))
+        chains, lines = rules(*_seen(shop))
+        nodes.fill(lines, *chains)
 
     def follow() -> None:
         try:
@@ -42,26 +41,25 @@ def enforced(shop: Shop) -> Iterator[None]:
 
     follower = threading.Thread(target=follow)
     renew()
-    nodes.run(f"{RELEASED}; iptables -I FORWARD -j {CHAIN}")
-    follower.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        follower.join()
-        nodes.run(RELEASED)
+    with nodes.first(CHAIN):
+        follower.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            follower.join()
     if failed:
         raise failed[0]
 
 
-def rules(policies: Sequence[Policy], pods: Sequence[Place]) -> str:
-    """What `iptables-restore --noflush` reads: a chain for each isolated pod and direction."""
-    chains, jumps, lines = [f":{CHAIN} - [0:0]"], [], []
+def rules(policies: Sequence[Policy], pods: Sequence[Place]) -> tuple[list[str], list[str]]:
+    """The chains, one more for each isolated pod and direction, and the rules in them."""
+    chains, jumps, lines = [CHAIN], [], []
     for number, pod in enumerate(pods):
         for direction in SIDES:
             if about := selecting(policies, pod, direction):
                 chain = f"POLICY-{number}-{direction}"
-                chains.append(f":{chain} - [0:0]")
+                chains.append(chain)
                 jumps.append(f"-A {CHAIN} {OWN[direction]} {pod.address} -j {chain}")
                 lines += [
                     " ".join(["-A", chain, *passing, "-j RETURN"])
@@ -71,7 +69,7 @@ def rules(policies: Sequence[Policy], pods: Sequence[Place]) -> str:
                 ]
                 lines.append(f"-A {chain} -j DROP")
     answers = f"-A {CHAIN} -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
-    return "\n".join(["*filter", *chains, answers, *jumps, *lines, "COMMIT", ""])
+    return chains, [answers, *jumps, *lines]
 
 
 def _passing(rule: Rule, direction: str, home: str, pods: Sequence[Place]) -> Iterator[list[str]]:

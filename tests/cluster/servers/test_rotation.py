@@ -53,10 +53,15 @@ def test_both_servers_get_new_passwords_and_no_task_is_lost(
     shop: Shop, environment: Mapping[str, str]
 ) -> None:
     before = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
+    functions, rabbitmq, redis, redis_end = _procedure(producer="shop-web")
     with flowing(lambda: shop.send("--scenario=hold", "--count=4", "--seconds=4")[1]) as sent:
-        _run(_procedure("shop-web"), environment)
+        _run(functions + rabbitmq + redis, environment)
+        both = {before["redis"]["password"], shop.secret("jobs-redis")["password"]}
+        assert [_ping(shop, "jobs-redis", "default", each) for each in both] == ["True", "True"]
+        _run(functions + redis_end, environment)
     assert len(sent) > 12
     shop.until("succeeded", *sent, within_seconds=SETTLE_SECONDS)
+    assert {run["starts"] for run in shop.tasks(*sent).values()} == {"1"}
     after = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
     assert before["rabbitmq"]["username"] != after["rabbitmq"]["username"]
     assert before["redis"]["password"] != after["redis"]["password"]
@@ -71,8 +76,12 @@ def test_redis_as_broker_gets_a_new_password_and_no_task_is_lost(
 ) -> None:
     with shop.on_redis(REDIS):
         before = shop.secret(f"{ON_REDIS}-redis")["password"]
+        functions, _, redis, redis_end = _procedure(producer=f"{ON_REDIS}-worker-io")
         with flowing(lambda: _python(shop, SEND).split()) as sent:
-            _run(_redis_alone(), environment)
+            _run((functions + redis).replace("jobs", ON_REDIS), environment)
+            between = shop.secret(f"{ON_REDIS}-redis")["password"]
+            assert [_ping_tls(shop, each) for each in (before, between)] == ["True", "True"]
+            _run((functions + redis_end).replace("jobs", ON_REDIS), environment)
         assert len(sent) > 12
         eventually(
             lambda: int(_python(shop, COUNT, *sent)) == len(sent),
@@ -81,28 +90,20 @@ def test_redis_as_broker_gets_a_new_password_and_no_task_is_lost(
         )
         after = shop.secret(f"{ON_REDIS}-redis")
         assert after.keys() == {"password"}
-        authority = "/etc/celery-runtime/results/ca.crt"
-        for password, answer in ((before, "refused"), (after["password"], "True")):
-            server = (f"{ON_REDIS}-redis", "celery", password, authority)
-            assert _python(shop, PING, *server).strip() == answer
+        answers = [_ping_tls(shop, each) for each in (before, after["password"])]
+        assert answers == ["refused", "True"]
 
 
-def _blocks() -> list[str]:
-    """The shell commands of the README's section: functions, RabbitMQ, Redis."""
+def _procedure(*, producer: str) -> tuple[str, str, str, str]:
+    """The README's section: functions, RabbitMQ, Redis until both passwords are valid, its end."""
     text = (ROOT / "charts" / "celery" / "README.md").read_text()
     section = text.partition("### Rotating credentials")[2].partition("\n## ")[0]
-    return [block.partition("```")[0] for block in section.split("```sh\n")[1:]]
-
-
-def _procedure(producer: str) -> str:
-    return "\n".join(_blocks()).replace("deployment/web", f"deployment/{producer}")
-
-
-def _redis_alone() -> str:
-    """For a release of another name, whose only producer is a worker."""
-    functions, _, redis = _blocks()
-    text = f"{functions}\n{redis}".replace("jobs", ON_REDIS)
-    return text.replace("deployment/web", f"deployment/{ON_REDIS}-worker-io")
+    section = section.replace("deployment/web", f"deployment/{producer}")
+    functions, rabbitmq, redis = (
+        block.partition("```")[0] for block in section.split("```sh\n")[1:]
+    )
+    begin, patch, end = redis.rpartition("kubectl patch")
+    return functions, rabbitmq, begin, patch + end
 
 
 def _run(script: str, env: Mapping[str, str]) -> None:
@@ -126,6 +127,11 @@ def _users(shop: Shop) -> set[str]:
 def _ping(shop: Shop, host: str, user: str, password: str) -> str:
     command = ("exec", f"deploy/{RELEASE}-worker-io", "--", "python", "-c", PING)
     return shop.kubectl(*command, host, user, password, "").strip()
+
+
+def _ping_tls(shop: Shop, password: str) -> str:
+    authority = "/etc/celery-runtime/results/ca.crt"
+    return _python(shop, PING, f"{ON_REDIS}-redis", "celery", password, authority).strip()
 
 
 def _python(shop: Shop, code: str, *arguments: str) -> str:
