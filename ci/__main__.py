@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--cluster", action="store_true", help="with kubectl too, a cluster, and the images loaded"
     )
+    run.add_argument(
+        "--nodes", type=int, default=1, metavar="N", help="of that cluster; default: 1"
+    )
     run.add_argument("command", nargs=argparse.REMAINDER)
     run.set_defaults(run=_exec)
     return parser
@@ -91,7 +94,7 @@ def _exec(options: argparse.Namespace) -> None:
         gotools.link(gotools.build("kube-score", "github.com/zegl/kube-score/cmd/kube-score"))
     if options.cluster:
         gotools.link(cluster.kubectl())
-        found = cluster.up()
+        found = cluster.up(options.nodes)
         keda.provide(found)
         built = {
             "DEMO_IMAGE": str(images.build_all(found.engine)),

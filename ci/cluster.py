@@ -189,6 +189,8 @@ def _settings(nodes: int, *, packages: bool) -> Mapping[str, Any]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [{"role": role} for role in roles],
         "networking": networking,
+        # The first of several takes pods too, as the only one does: machines are few here.
+        "kubeadmConfigPatches": ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"],
     }
     if packages:
         networking["disableDefaultCNI"] = True

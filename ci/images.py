@@ -12,8 +12,10 @@ from ci.steps import step
 # What a Dockerfile reads beside its own folder: the build context is the repository.
 SHARED = tuple(ROOT / name for name in ("pyproject.toml", "uv.lock", ".dockerignore"))
 
-# Celery and an app of ten lines: what runs with `runtime: false`.
+# Images of the tests alone: Celery and an app of ten lines, which runs with `runtime: false`, and
+# the demonstration with a clock that can be set.
 PLAIN = ROOT / "tests" / "cluster" / "work" / "plain"
+CLOCK = ROOT / "tests" / "faults" / "clock"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,13 @@ def build_plain(engine: Engine) -> Image:
     python = publicimages.provide(engine, publicimages.PYTHON)
     image = Image("celery-plain", key_of(PLAIN, python))
     return _provide(engine, image, "--file", PLAIN / "Containerfile", PLAIN)
+
+
+def build_clock(engine: Engine, base: Image) -> Image:
+    """Build the tests' image of workers whose clock can be set."""
+    image = Image("celery-demo-clock", key_of(CLOCK, str(base)))
+    options = (f"--build-arg=BASE={base}", "--file", CLOCK / "Containerfile")
+    return _provide(engine, image, *options, CLOCK)
 
 
 def dependencies(engine: Engine) -> list[str]:

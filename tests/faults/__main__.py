@@ -2,18 +2,23 @@
 
 import argparse
 import json
+import os
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
+from ci import cluster, images
 from ci.demo import install
+from ci.images import Image
 from ci.paths import ROOT
 from tests.cluster.conftest import target
 from tests.cluster.shop import Shop
 from tests.faults.campaign import Order, fight
 from tests.faults.story import tell_of
-from tests.faults.strikes import FAULTS, kill_keda
+from tests.faults.strikes import ALL
 
-VALUES = (ROOT / "values" / "dev.yaml", Path(__file__).parent / "values.yaml")
+VALUES = (ROOT / "values" / "dev.yaml", Path(__file__).with_name("values.yaml"))
 NAMESPACE = "celery-test-faults"
 
 
@@ -33,16 +38,28 @@ def main() -> int:
         rate=given.rate,
         longest_seconds=120,
     )
-    shop = Shop(target(NAMESPACE, *VALUES, autoscaling="keda"))
-    shop.remove()
-    install(shop.target)
-    outcome = fight(shop, order, [*FAULTS, kill_keda])
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as canary:
+        canary.write(json.dumps(_with_a_clock()))
+        canary.flush()
+        shop = Shop(target(NAMESPACE, *VALUES, Path(canary.name), autoscaling="keda"))
+        shop.remove()
+        install(shop.target)
+        outcome = fight(shop, order, ALL)
     sys.stdout.write(json.dumps(outcome.figures(), indent=2) + "\n")
     if not outcome.verdict.kept:
         sys.stdout.write(tell_of(shop, outcome))
         return 1
     shop.remove()
     return 0
+
+
+def _with_a_clock() -> dict[str, Any]:
+    """One more pod, whose clock can be set."""
+    found = cluster.current()
+    image = images.build_clock(found.engine, Image(*os.environ["DEMO_IMAGE"].rsplit(":", 1)))
+    found.load(str(image))
+    canary = {"image": {"repository": image.repository, "tag": image.tag}, "replicas": 1}
+    return {"workers": {"io": {"canary": canary}}}
 
 
 if __name__ == "__main__":

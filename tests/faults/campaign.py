@@ -15,6 +15,7 @@ from ci.steps import Problem
 from tests.cluster.shop import Shop
 from tests.faults.strikes import Fault, Field, plan
 from tests.faults.verdict import Line, Strike, Verdict, judge, silence_seconds
+from tests.faults.whereabouts import dead_letters, waiting
 
 LINES = """
 SELECT t.task_id, t.queue, t.sent_at, t.finished_at, t.starts,
@@ -92,7 +93,7 @@ def fight(
     lines = ledger(shop, order.run)
     return Outcome(
         order=order,
-        verdict=judge(lines, dead_letters(shop)),
+        verdict=judge(lines, dead_letters(shop), waiting(shop)),
         strikes=struck,
         lines=lines,
         refused=traffic.sent["refused"],
@@ -149,14 +150,6 @@ def ledger(shop: Shop, run: str) -> list[Line]:
             LINES.format(run=run)
         )
     ]
-
-
-def dead_letters(shop: Shop) -> dict[str, str]:
-    """The tasks whose messages died, and of what."""
-    command = ("celery", "-A", "celery_runtime.app", "dead-letter", "list", "--json")
-    said = shop.kubectl("exec", "deploy/jobs-beat", "--", *command)
-    dead = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    return {each["id"]: each["reason"] for each in dead}
 
 
 def _paced(order: Order, faults: Sequence[Fault]) -> Iterator[Fault]:

@@ -22,11 +22,14 @@ def _at(seconds: float | None) -> datetime | None:
     return None if seconds is None else START + timedelta(seconds=seconds)
 
 
-def test_what_was_accepted_is_done_or_dead_or_lost() -> None:
-    lines = [line("done"), line("dead", done=None), line("lost", done=None)]
-    verdict = judge(lines, {"dead"})
-    assert (verdict.accepted, verdict.done, verdict.dead, verdict.lost) == (3, 1, 1, ["lost"])
-    assert not verdict.kept
+def test_what_was_accepted_is_done_or_dead_or_stuck_or_lost() -> None:
+    done, dead, stuck, lost = line("done"), *(line(n, done=None) for n in ("dead", "stuck", "lost"))
+    verdict = judge([done, dead, stuck, lost], {"dead"}, {"stuck"})
+    assert (verdict.accepted, verdict.done, verdict.dead) == (4, 1, 1)
+    assert (verdict.stuck, verdict.lost) == (["stuck"], ["lost"])
+    assert judge([done, dead], {"dead"}).kept
+    assert not judge([stuck], set(), {"stuck"}).kept
+    assert not judge([lost], set()).kept
 
 
 def test_what_was_not_confirmed_is_neither_accepted_nor_lost() -> None:

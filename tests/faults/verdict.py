@@ -32,12 +32,14 @@ class Strike:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Where every accepted task is. Lost and doubled have to be empty."""
+    """Where every accepted task is. Stuck, lost and doubled have to be empty."""
 
     accepted: int
     done: int
     dead: int
-    #: Neither done nor dead when the time to settle was over.
+    #: Still in its queue, or with a worker, when the time to settle was over.
+    stuck: Sequence[str]
+    #: Nowhere.
     lost: Sequence[str]
     #: With more than one effect.
     doubled: Sequence[str]
@@ -50,18 +52,25 @@ class Verdict:
     @property
     def kept(self) -> bool:
         """Whether every accepted task was done once in effect, or is in its dead letters."""
-        return not (self.lost or self.doubled)
+        return not self.broken
+
+    @property
+    def broken(self) -> list[str]:
+        """The tasks that the promise was broken with."""
+        return [*self.lost, *self.doubled, *self.stuck]
 
 
-def judge(lines: Iterable[Line], dead: Collection[str]) -> Verdict:
-    """Account for every line, with the ids of the messages that died."""
+def judge(lines: Iterable[Line], dead: Collection[str], waiting: Collection[str] = ()) -> Verdict:
+    """Account for every line, with the ids of the messages that died, and that still wait."""
     lines = list(lines)
     accepted = [line for line in lines if line.sent_at]
+    gone = [each.task_id for each in accepted if not each.effects and each.task_id not in dead]
     return Verdict(
         accepted=len(accepted),
         done=sum(line.effects > 0 for line in accepted),
         dead=sum(line.task_id in dead for line in accepted if not line.effects),
-        lost=[each.task_id for each in accepted if not each.effects and each.task_id not in dead],
+        stuck=[task_id for task_id in gone if task_id in waiting],
+        lost=[task_id for task_id in gone if task_id not in waiting],
         doubled=[line.task_id for line in lines if line.effects > 1],
         unconfirmed=sum(not line.sent_at and line.effects > 0 for line in lines),
         redelivered=sum(max(line.starts - 1, 0) for line in lines),

@@ -1,0 +1,39 @@
+"""The short form of `make test-faults`: every fault that one node and no autoscaler can have."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ci.demo import install
+from ci.paths import ROOT
+from tests.cluster.conftest import INSTALLED, target
+from tests.cluster.shop import Shop
+from tests.faults.campaign import Order, fight
+from tests.faults.story import tell_of
+from tests.faults.strikes import ANYWHERE
+
+VALUES = (ROOT / "values" / "dev.yaml", ROOT / "tests" / "faults" / "values.yaml")
+ORDER = Order(seed=1, tasks=5000, faults=len(ANYWHERE), poison=5, rate=18, longest_seconds=30)
+#: The others were sent while an alarm was up, or the broker away: their producer was told so.
+LEAST_ACCEPTED = 0.75
+
+
+@pytest.fixture(scope="module")
+def struck(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """The shop on a broker of three nodes; removed at the end."""
+    shop = Shop(target("celery-test-faults", *VALUES))
+    request.config.stash[INSTALLED] = shop
+    shop.remove()
+    install(shop.target)
+    yield shop
+    shop.remove()
+
+
+def test_every_accepted_task_is_done_once_whatever_breaks(struck: Shop) -> None:
+    outcome = fight(struck, ORDER, ANYWHERE)
+    print(outcome.figures())  # what pytest shows where it fails, with -s always
+    verdict = outcome.verdict
+    assert verdict.kept, tell_of(struck, outcome)
+    assert verdict.dead == ORDER.poison
+    assert verdict.accepted > LEAST_ACCEPTED * ORDER.tasks
+    assert {strike.name for strike in outcome.strikes} == {fault.__name__ for fault in ANYWHERE}

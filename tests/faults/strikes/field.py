@@ -1,0 +1,78 @@
+"""Where faults happen, and what chance decides."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ci import cluster
+from ci.demo import RELEASE
+from tests.cluster.nodes import Nodes
+from tests.cluster.shop import Shop, eventually
+
+#: Breaks something of the field, and is over when it returns.
+Fault = Callable[["Field"], None]
+OWN = f"app.kubernetes.io/instance={RELEASE}"
+BROKER = f"{OWN},app.kubernetes.io/name=rabbitmq"
+WORKERS = f"{OWN},app.kubernetes.io/component=worker"
+BEAT = f"{OWN},app.kubernetes.io/component=beat"
+EXPORTER = f"{OWN},app.kubernetes.io/component=exporter"
+#: How long what does not end by itself lasts.
+LASTING_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Field:
+    """The release that is struck, and the chance that chooses among its pods."""
+
+    shop: Shop
+    chance: random.Random
+
+    def pod(self, selector: str) -> str:
+        """Choose one of the pods with these labels, once there is one."""
+        ask = partial(self.shop.pods, selector)
+        return self.chance.choice(sorted(eventually(ask, within_seconds=120, what=selector)))
+
+    def kill(self, *pods: str) -> None:
+        """End pods at once, as when their machine is gone."""
+        self.shop.kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
+
+    def broker(self) -> str:
+        """Choose one of the broker's nodes that run."""
+
+        def answering() -> list[str]:
+            pods = self.shop.get("pods", f"--selector={BROKER}")["items"]
+            return sorted(pod["metadata"]["name"] for pod in pods if _is_ready(pod))
+
+        return self.chance.choice(eventually(answering, within_seconds=180, what="a broker's node"))
+
+    def rabbitmqctl(self, pod: str, *arguments: str) -> str:
+        """Return what a command on a node of the broker prints."""
+        command = ("exec", pod, "--container=rabbitmq", "--", "rabbitmqctl", "--silent")
+        return self.shop.kubectl(*command, *arguments)
+
+    def status(self, broker: str) -> dict[str, Any]:
+        """Return what a node of the broker tells of itself."""
+        told: dict[str, Any] = json.loads(self.rabbitmqctl(broker, "status", "--formatter=json"))
+        return told
+
+    def address(self, pod: str) -> str:
+        """Return a pod's address; empty of one that has none yet."""
+        status: Any = self.shop.get("pod", pod)["status"]
+        return str(status.get("podIP", ""))
+
+    def workers(self) -> list[str]:
+        """Return the addresses of all workers."""
+        pods = self.shop.get("pods", f"--selector={WORKERS}")["items"]
+        return [pod["status"]["podIP"] for pod in pods if pod["status"].get("podIP")]
+
+    def nodes(self) -> Nodes:
+        """Return the machines."""
+        return Nodes(cluster.current())
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    states = pod["status"].get("containerStatuses", [])
+    return bool(states) and all(state["ready"] for state in states)

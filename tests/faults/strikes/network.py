@@ -1,0 +1,53 @@
+"""Packets that are lost, late, or go nowhere."""
+
+import time
+from pathlib import Path
+
+from ci.demo import RELEASE
+from tests.faults.strikes.field import LASTING_SECONDS, Field
+
+#: More than a heartbeat's time, so that nodes and clients give each other up.
+PARTITION_SECONDS = 45
+#: Of a hundred packets, on each machine that they cross.
+LOSS = 0.2
+CHAIN = "FAULTS"
+PORT = 5672
+#: Where the detour listens, in the shop's pod.
+DETOUR_PORT = 15673
+DETOUR = Path(__file__).with_name("detour.py")
+
+
+def cut_off_broker_node(field: Field) -> None:
+    """Let a node of the broker hear nothing of anybody for a while."""
+    address = field.address(field.broker())
+    nodes = field.nodes()
+    ends = ("--source", "--destination")
+    nodes.fill([f"-A {CHAIN} {end} {address} -j DROP" for end in ends], CHAIN)
+    with nodes.first(CHAIN):
+        time.sleep(PARTITION_SECONDS)
+
+
+def lose_packets(field: Field) -> None:
+    """Lose a part of what workers say and hear."""
+    some = f"-p tcp -m statistic --mode random --probability {LOSS} -j DROP"
+    ends = [f"{end} {pod}" for pod in field.workers() for end in ("--source", "--destination")]
+    nodes = field.nodes()
+    nodes.fill([f"-A {CHAIN} {end} {some}" for end in ends], CHAIN)
+    with nodes.first(CHAIN):
+        time.sleep(LASTING_SECONDS)
+
+
+def slow_network(field: Field) -> None:
+    """Lead the workers to the broker by a slow way, which breaks at its end."""
+    (shop,) = field.shop.pods("app.kubernetes.io/name=shop,app.kubernetes.io/component=web")
+    target = f"-j DNAT --to-destination {field.address(shop)}:{DETOUR_PORT}"
+    workers = field.workers()
+    nodes = field.nodes()
+    lines = [f"-A {CHAIN} --source {each} -p tcp --dport {PORT} {target}" for each in workers]
+    nodes.fill(lines, CHAIN, table="nat")
+    with nodes.first(CHAIN, hook="PREROUTING", table="nat"):
+        # Whoever is connected already would stay on the short way.
+        field.rabbitmqctl(field.broker(), "close_all_connections", "--global", "led another way")
+        words = (DETOUR.read_text(), f"{RELEASE}-rabbitmq", DETOUR_PORT, LASTING_SECONDS)
+        python = ("exec", shop, "--", "python", "-c")
+        field.shop.kubectl(*python, *(str(word) for word in words))
