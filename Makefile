@@ -1,7 +1,9 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers test-cluster test-faults bench-autoscaling bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-sources package picture reference lint audit up down
+.PHONY: help demo test test-fast test-brokers test-cluster test-faults test-soak bench bench-autoscaling \
+  bench-autoscaling-live bench-exporter bench-fleet bench-probes bench-rate-limit bench-rendering \
+  bench-sources bench-workers package picture reference lint audit up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
@@ -10,7 +12,7 @@ RUN = $(UV) run --frozen --quiet
 CI = UV=$(UV) $(RUN) python -m ci
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 32
 
 demo: $(UV) ## Make a cluster, install the demonstration, run its pipelines, show what happened
 	@$(CI) demo
@@ -37,9 +39,14 @@ test-cluster: $(UV) ## The chart on a cluster: installed, worked with, killed, d
 	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder \
 	  --durations=20 tests/cluster
 
-test-faults: $(UV) ## Tasks under fire: SEED=1 TASKS=100000 FAULTS=200
-	@$(CI) exec --cluster python -m tests.faults --seed $(or $(SEED),1) \
+test-faults: $(UV) ## Tasks under fire, on two nodes: SEED=1 TASKS=100000 FAULTS=200
+	@$(CI) exec --cluster --nodes=2 python -m tests.faults --seed $(or $(SEED),1) \
 	  --tasks $(or $(TASKS),100000) --faults $(or $(FAULTS),200)
+
+test-soak: $(UV) ## Two hours of steady work, and whether anything grows: MINUTES=120
+	@$(CI) exec --cluster python -m tests.soak --minutes $(or $(MINUTES),120)
+
+bench: bench-workers bench-fleet bench-exporter bench-sources bench-probes bench-rendering bench-rate-limit bench-autoscaling ## All of the following but bench-autoscaling-live
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
@@ -53,8 +60,17 @@ bench-probes: $(UV) ## CPU and broker messages of a probe, beside `celery inspec
 bench-exporter: $(UV) ## The exporter's CPU, memory and scrapes, beside celery-exporter and the floor
 	@$(CI) exec --test-servers python -m tests.benchmarks.exporter
 
+bench-workers: $(UV) ## What workers do in a second and cost, in Celery's settings, the article's, ours
+	@$(CI) exec --brokers python -m tests.benchmarks.workers
+
 bench-sources: $(UV) ## What Celery's events cost workers, producers and brokers
 	@$(CI) exec --brokers python -m tests.benchmarks.sources
+
+bench-fleet: $(UV) ## What the exporter and its policy cost from 10 to 1,000 workers
+	@$(CI) exec --brokers python -m tests.benchmarks.fleet
+
+bench-rendering: $(UV) ## How long `helm template` takes
+	@$(CI) exec python -m tests.benchmarks.rendering
 
 bench-rate-limit: $(UV) ## How exactly twenty workers keep one rate over a minute
 	@$(CI) exec --test-servers pytest tests/benchmarks/rate_limit.py

@@ -69,7 +69,6 @@ def test_what_watches_is_there(production: Shop) -> None:
 
 
 def test_the_pipelines_are_done_once_each(production: Shop) -> None:
-    # KEDA asks an exporter that was away when it first asked a minute later: others come before.
     report = production.run("--orders=2", "--users=2", "--emails=2", "--photos=2")
     assert report["undone"] == []
     assert sum(row["duplicates"] for row in report["rows"]) == 0
