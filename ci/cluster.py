@@ -189,9 +189,11 @@ def _settings(nodes: int, *, packages: bool) -> Mapping[str, Any]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [{"role": role} for role in roles],
         "networking": networking,
-        # The first of several takes pods too, as the only one does: machines are few here.
-        "kubeadmConfigPatches": ["kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"],
     }
+    if nodes > 1:
+        # the first takes pods too; of an only one kind itself removes the taint, and fails without
+        patch = "kind: InitConfiguration\nnodeRegistration:\n  taints: []\n"
+        settings["kubeadmConfigPatches"] = [patch]
     if packages:
         networking["disableDefaultCNI"] = True
         # both because a sandbox may lack the capability to lower oom scores
