@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
+from uuid import uuid4
 
 from ci.demo import RELEASE, Target
 from ci.paths import ROOT
@@ -88,9 +89,16 @@ class Shop:
         return self._events(*options)[-1]
 
     def send(self, *options: str) -> tuple[str, list[str]]:
-        """Send a scenario's tasks and leave; returns the run and the tasks' ids."""
-        sent = self._events(*options, "--no-wait")[0]
-        return sent["run"], sent["task_ids"]
+        """Send a scenario's tasks and leave; returns the run and the tasks' ids, as they were sent.
+
+        The ids are the ledger's: `kubectl exec` was seen to lose what a command printed.
+        """
+        run = f"run-{uuid4().hex[:12]}"
+        self._events(*options, f"--run={run}", "--no-wait")
+        rows = self.sql(f"SELECT task_id FROM shop_taskrun WHERE run = '{run}' ORDER BY sent_at")  # noqa: S608
+        if not rows:
+            raise Problem(f"nothing was sent in {run}")
+        return run, [task_id for (task_id,) in rows]
 
     def _events(self, *options: str) -> list[dict[str, Any]]:
         out = self.kubectl(
