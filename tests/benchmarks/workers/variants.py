@@ -40,7 +40,7 @@ class Variant:
     @property
     def queue(self) -> str:
         """A queue of its own: two kinds cannot have one name."""
-        return "default" if self.runtime else f"bench-{self.name.replace(' ', '-')}"
+        return "default" if self.runtime else self.name.replace(" ", "-")
 
 
 #: What the article tells its readers to set.
@@ -89,12 +89,13 @@ class Worker:
         """When each task that ran was sent, and when it began, in the order of the beginnings."""
         return [(sent, began) for sent, began in RECORD.iter_unpack(self.notes.read_bytes())]
 
-    def wait_for(self, notes: int) -> None:
-        """Wait until so many tasks have run."""
-        deadline = time.monotonic() + LONGEST_SECONDS
+    def wait_for(self, notes: int, *, within_seconds: float = LONGEST_SECONDS) -> None:
+        """Wait until so many tasks have run; raises TimeoutError."""
+        deadline = time.monotonic() + within_seconds
         while self.notes.stat().st_size < notes * RECORD.size:
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
+            if time.monotonic() > deadline:
+                raise TimeoutError(self.log.read_text())
             time.sleep(LOOK_SECONDS)
 
 
