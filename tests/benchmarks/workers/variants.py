@@ -23,6 +23,7 @@ CELERY = str(Path(sys.executable).with_name("celery"))
 CONCURRENCY = {"prefork": 2, "gevent": 100}
 #: As the chart starts workers.
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+RESULTS = "redis://127.0.0.1:1/0"
 LONGEST_SECONDS = 120
 LOOK_SECONDS = 0.01
 
@@ -52,6 +53,7 @@ BY_HAND = {
     "task_default_queue_type": "quorum",
     "task_default_exchange_type": "topic",
     "broker_transport_options": {"confirm_publish": True},
+    "result_backend_thread_safe": True,
 }
 VARIANTS = (
     Variant("Celery's defaults"),
@@ -144,6 +146,8 @@ def _environment(variant: Variant, server: servers.Container, folder: Path) -> d
         return {**common, "CELERY_RUNTIME_DIR": str(_mounted(server, folder))}
     plain = {
         "broker_url": _url(server),
+        # Not asked: the task has no result.
+        "result_backend": RESULTS,
         "task_default_queue": variant.queue,
         **variant.settings,
     }
@@ -161,12 +165,12 @@ def _mounted(server: servers.Container, folder: Path) -> Path:
     """The directory that the chart would mount."""
     settings = {
         "broker": server.settings,
-        "resultBackend": {"kind": "redis", "host": "127.0.0.1", "port": 1, "database": 0},
+        "resultBackend": {"kind": "redis"},
         "defaultQueue": "default",
         "queues": {"default": {}},
     }
     (folder / "settings.json").write_text(json.dumps(settings))
-    for name, value in {**server.secrets, "results/password": "unused"}.items():
+    for name, value in {**server.secrets, "results/url": RESULTS}.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(value)
     return folder

@@ -81,6 +81,31 @@ def test_gevent_with_events_runs_ten_tasks_a_second_unless_it_waits_for_no_heart
     assert not sent["plain"] <= set(rabbit_bench.journal.entries("done"))
 
 
+def test_gevent_connects_for_each_result_unless_its_tasks_share_the_backend(
+    rabbit_bench: Bench, redis_url: str
+) -> None:
+    # More than the 100 connections that redis-py allows a pool.
+    options = (*QUIET, "--concurrency=150")
+    plain = rabbit_bench.plain("gevent", *options, result_backend=f"{redis_url}/0")
+    shipped = rabbit_bench.shipped("gevent", *options)
+    ready(plain, shipped)
+    made: list[int] = []
+    for worker, producer in (
+        (plain, rabbit_bench.plain_producer()),
+        (shipped, rabbit_bench.producer()),
+    ):
+        before = connections(redis_url)
+        for _ in range(3 * TASKS):
+            producer.send_task("journal.work", [1])
+        rabbit_bench.journal.wait("done", count=(len(made) + 1) * 3 * TASKS)
+        assert exits(worker, within_seconds=SOON_SECONDS) == [0]
+        made.append(connections(redis_url) - before)
+    assert made[0] > 3 * TASKS
+    # And a few of the producer's.
+    assert made[1] < 160
+    assert "Too many connections" not in shipped.log.read_text()
+
+
 def test_countdowns_fill_a_worker_unless_the_broker_holds_them(rabbit_bench: Bench) -> None:
     plain, shipped = rabbit_bench.plain("prefork", **SAFE), rabbit_bench.shipped("prefork")
     ready(plain, shipped)
@@ -171,6 +196,12 @@ def test_rabbitmq_knows_two_priorities_up_to_4_2_and_each_one_from_4_3_on(
     assert [p for p in order if p > 4] == [5, 9] * 3
     assert [p for p in order if p < 5] == [0, 4] * 3
     assert sum(p > 4 for p in order[:6]) == 4
+
+
+def connections(url: str) -> int:
+    """How many connections were ever made to a Redis."""
+    with Redis.from_url(url) as store:
+        return int(store.info("stats")["total_connections_received"])
 
 
 def left_seconds(url: str) -> float:

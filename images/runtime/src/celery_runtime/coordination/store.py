@@ -22,13 +22,12 @@ from redis.sentinel import Sentinel
 from celery_runtime.coordination.calls import has_message
 from celery_runtime.coordination.putback import put_back
 from celery_runtime.errors import SettingsError, StoreAwayError
+from celery_runtime.settings.shipped import REDIS_MAX_CONNECTIONS
 
 WhenAway = Literal["refuse", "run"]
 
 CONNECT_TIMEOUT_SECONDS = 2
 TIMEOUT_SECONDS = 5
-#: Every slot of a gevent worker may ask at once; redis-py would call the 101st "away".
-MAX_CONNECTIONS = 10_000
 #: A connection that was idle over a restart of Redis is known to be dead only by its use.
 RETRIES = 1
 
@@ -151,7 +150,7 @@ def _client(app: Celery) -> "Redis":
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "socket_timeout": TIMEOUT_SECONDS,
         "socket_keepalive": True,
-        "max_connections": MAX_CONNECTIONS,
+        "max_connections": REDIS_MAX_CONNECTIONS,
         "retry": Retry(NoBackoff(), RETRIES),
         **_tls(app, url),
     }

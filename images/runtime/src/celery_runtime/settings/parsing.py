@@ -12,10 +12,13 @@ from celery_runtime import brokers
 from celery_runtime.brokers import rabbitmq, redis, sqs
 from celery_runtime.settings import results
 from celery_runtime.settings.document import Table, refuse, suggest
+from celery_runtime.settings.shipped import SHIPPED
 
 OPTIONS = "broker_transport_options"
 DEFAULT_DELIVERY_LIMIT = 5
 MAX_DELIVERY_LIMIT = 1_000_000
+#: Celery documents one that is not among its defaults: result_backend_thread_safe.
+SETTINGS = {*DEFAULTS, *SHIPPED}
 DEAD_SUFFIXES = (rabbitmq.DEAD_SUFFIX, redis.DEAD_SUFFIX, sqs.DEAD_SUFFIX)
 
 
@@ -140,8 +143,8 @@ def _cron(table: Table) -> crontab:
 def _config(root: Table, known_queues: Mapping[str, int]) -> dict[str, Any]:
     config = root.optional("config", dict, {})
     for key in config:
-        if key not in DEFAULTS and not key.startswith("redbeat_"):
-            hint = suggest(key.lower(), list(DEFAULTS)) if len(key) > 1 else ""
+        if key not in SETTINGS and not key.startswith("redbeat_"):
+            hint = suggest(key.lower(), sorted(SETTINGS)) if len(key) > 1 else ""
             raise refuse(
                 f"config.{key}", f"is not a Celery setting under its lower-case name. {hint}"
             )

@@ -10,6 +10,8 @@ BEAT_MAX_INTERVAL_SECONDS = 5
 BEAT_LOCK_SECONDS = 30
 REDIS_CONNECT_TIMEOUT_SECONDS = 5
 REDIS_TIMEOUT_SECONDS = 30
+#: Every slot of a gevent worker may ask at once; redis-py would call the 101st "too many".
+REDIS_MAX_CONNECTIONS = 10_000
 
 #: Celery's defaults suit a laptop; these suit pods that come and go. `config` overrides each.
 SHIPPED: Mapping[str, Any] = MappingProxyType(
@@ -34,6 +36,10 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
         "result_serializer": "json",
         "accept_content": ["json"],
         "result_expires": RESULT_EXPIRES_SECONDS,
+        # One for the process. Celery's default is one for each thread, which under gevent is each
+        # task: most of what a short task costs, and a new connection for each result.
+        "result_backend_thread_safe": True,
+        "redis_max_connections": REDIS_MAX_CONNECTIONS,
         # The work is done; an outage of the result store must not lose its result.
         "result_backend_always_retry": True,
         "redis_retry_on_timeout": True,
