@@ -142,13 +142,23 @@ def test_a_database_that_restarts_is_waited_for(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_connection_that_the_database_has_closed_is_replaced() -> None:
     publish("one")
-    connection.ensure_connection()
-    with connection.connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        (backend,) = cursor.fetchone()
     other = connection.copy()
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [backend])
+        cursor.execute("SELECT pg_terminate_backend(%s)", [backend()])
     other.close()
     publish("two")
     assert TaskRun.objects.count() == 2
+
+
+def test_what_is_sent_one_after_the_other_is_entered_by_one_connection() -> None:
+    publish("one")
+    before = backend()
+    publish("two")
+    assert backend() == before
+
+
+def backend() -> int:
+    """The server's process of this thread's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])

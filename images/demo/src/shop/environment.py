@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 CONNECT_TIMEOUT_SECONDS = 5
+CONNECTION_SECONDS = 60
 
 
 def whole_number(key: str, *, default: int) -> int:
@@ -37,8 +38,9 @@ def database_from_url(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname,
         "PORT": _port(parts),
-        # A connection serves one request or one task. With gevent a greenlet has its own.
-        "CONN_MAX_AGE": 0,
+        # A task has a connection of its own, which Celery closes; a web server's thread keeps one.
+        "CONN_MAX_AGE": CONNECTION_SECONDS,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {"connect_timeout": CONNECT_TIMEOUT_SECONDS},
     }
 

@@ -24,7 +24,7 @@ _TASKS = "shop.tasks."
 
 
 def _writes(handler: Callable[..., None]) -> Callable[..., None]:
-    """Call `handler` for the shop's tasks only, on a database connection of its own time.
+    """Call `handler` for the shop's tasks only, on a connection to the database that works.
 
     Beat and the web servers publish outside of a request or task, where nobody else would
     replace a connection that the database has closed.
@@ -32,14 +32,12 @@ def _writes(handler: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(handler)
     def write(sender: str | Task, **arguments: object) -> None:
-        if not _is_ours(sender):
-            return
-        _drop_idle_connection()
-        wait_for_database(PATIENCE_SECONDS)
-        try:
+        if _is_ours(sender):
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
+                connection.close_if_health_check_failed()
+            wait_for_database(PATIENCE_SECONDS)
             handler(sender, **arguments)
-        finally:
-            _drop_idle_connection()
 
     return write
 
@@ -47,12 +45,6 @@ def _writes(handler: Callable[..., None]) -> Callable[..., None]:
 def _is_ours(sender: str | Task) -> bool:
     name: str = sender if isinstance(sender, str) else sender.name
     return name.startswith(_TASKS)
-
-
-def _drop_idle_connection() -> None:
-    """Close the connection, unless it is the caller's in the middle of a transaction."""
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 @signals.before_task_publish.connect
