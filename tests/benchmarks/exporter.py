@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.exporter_load import NAMES, TOGETHER, lives, publish
-from tests.runtime.conftest import free_port
+from tests.runtime.conftest import cpu_seconds, free_port
 from tests.runtime.redisserver import RedisServer
 
 PEER = "prometheus-exporter-celery==0.11.2"
@@ -63,8 +63,7 @@ class Subject:
 
     def cpu_seconds(self) -> float:
         """What it has used, in user and system mode."""
-        # Another process's clock, as clock_getcpuclockid(3) computes it.
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return cpu_seconds(self.process.pid)
 
     def memory_mib(self) -> float:
         """What it has in memory."""

@@ -28,7 +28,7 @@ from celery_exporter.events.redis import RedisEvents
 from celery_runtime import configure
 from tests.benchmarks.probes import machine, mount, running
 from tests.runtime.brokers import servers
-from tests.runtime.conftest import CHART_POOLS, Service
+from tests.runtime.conftest import CHART_POOLS, Service, cpu_seconds
 
 RESULTS = Path(__file__).with_name("sources.txt")
 SOURCES: dict[str, Callable[[Celery], Source]] = {"RabbitMQ": RabbitEvents, "Redis": RedisEvents}
@@ -125,11 +125,11 @@ def cost(
         send(app, WARM_UP_TASKS)
         drained(worker)
         messages.clear()
-        worker_cpu, own_cpu = cpu_seconds(worker), time.thread_time()
+        worker_cpu, own_cpu = used_seconds(worker), time.thread_time()
         send(app, TASKS)
         own_cpu = time.thread_time() - own_cpu
         drained(worker)
-        worker_cpu = cpu_seconds(worker) - worker_cpu
+        worker_cpu = used_seconds(worker) - worker_cpu
         figures = (1000 * worker_cpu, 1000 * own_cpu, len(messages), sum(map(len, messages)) / 1000)
         asked_ms = asked(app, worker)
     app.close()
@@ -163,7 +163,7 @@ def drained(worker: Service) -> None:
     while time.monotonic() - quiet_at < 1:
         assert time.monotonic() < deadline, "never done"
         time.sleep(0.1)
-        now = cpu_seconds(worker)
+        now = used_seconds(worker)
         if now - before > 0.02:
             quiet_at = time.monotonic()
         before = now
@@ -171,18 +171,17 @@ def drained(worker: Service) -> None:
 
 def asked(app: Celery, worker: Service) -> float:
     """Milliseconds of CPU for each answer."""
-    before = cpu_seconds(worker)
+    before = used_seconds(worker)
     with app.connection_for_write() as connection:
         inspect = app.control.inspect(connection=connection, timeout=0.5, limit=1)
         for _ in range(ASKED):
             assert roster.answers(inspect.stats() or {}, inspect.active_queues() or {})
-    return 1000 * (cpu_seconds(worker) - before) / ASKED
+    return 1000 * (used_seconds(worker) - before) / ASKED
 
 
-def cpu_seconds(worker: Service) -> float:
+def used_seconds(worker: Service) -> float:
     """What a worker has used with its children, in user and system mode."""
-    # Another process's clock, as clock_getcpuclockid(3) computes it.
-    return sum(time.clock_gettime((~pid << 3) | 2) for pid in servers.family(worker.process.pid))
+    return cpu_seconds(*servers.family(worker.process.pid))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -146,6 +147,11 @@ class Shop:
             pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
         ]
 
+    def addresses(self, selector: str) -> list[str]:
+        """Return the addresses of the pods with these labels that have one."""
+        items = self.get("pods", "--selector", selector)["items"]
+        return [pod["status"]["podIP"] for pod in items if pod["status"].get("podIP")]
+
     def restarts(self, selector: str) -> dict[str, int]:
         """Return how often each container of the pods with these labels was started again."""
         return {
@@ -227,28 +233,39 @@ def flowing(send: Callable[[], list[str]]) -> Iterator[list[str]]:
     """Send tasks until the end of the block; a send that the broker refuses fails the test."""
     sent: list[str] = []
     refused: list[str] = []
-    over = threading.Event()
 
     def flow() -> None:
-        while not over.is_set():
-            try:
-                sent.extend(send())
-            except Problem as problem:
-                # The pod that sends may be the one that is replaced.
-                if "does not take tasks" in str(problem):
-                    refused.append(str(problem))
-            # A command of Django's is a second's work for a CPU.
-            time.sleep(3)
+        try:
+            sent.extend(send())
+        except Problem as problem:
+            # The pod that sends may be the one that is replaced.
+            if "does not take tasks" in str(problem):
+                refused.append(str(problem))
 
-    thread = threading.Thread(target=flow)
-    thread.start()
-    try:
+    # A command of Django's is a second's work for a CPU.
+    with repeating(flow, every_seconds=3):
         yield sent
-    finally:
-        over.set()
-        thread.join()
     assert not refused
     assert sent
+
+
+@contextmanager
+def repeating(act: Callable[[], object], *, every_seconds: float) -> Iterator[None]:
+    """Act at once and then from time to time beside the block; raises what has ended it."""
+    over = threading.Event()
+
+    def follow() -> None:
+        act()
+        while not over.wait(every_seconds):
+            act()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        followed = pool.submit(follow)
+        try:
+            yield
+        finally:
+            over.set()
+    followed.result()
 
 
 def eventually(ask: Callable[[], T], *, within_seconds: float, what: str) -> T:

@@ -88,8 +88,7 @@ class Service:
 
     def cpu_seconds(self) -> float:
         """What its main process has used, in user and system mode."""
-        # Another process's clock, as clock_getcpuclockid(3) computes it; /proc has ticks of 10 ms.
-        return time.clock_gettime((~self.process.pid << 3) | 2)
+        return cpu_seconds(self.process.pid)
 
     def lines(self) -> list[dict[str, Any]]:
         """Everything it wrote to either stream; a line that is not a JSON object fails."""
@@ -226,6 +225,12 @@ def wait_until(happened: Callable[[], object], what: str, *, seconds: float = 20
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds} s: {what}")
         time.sleep(0.1)
+
+
+def cpu_seconds(*processes: int) -> float:
+    """What they have used, in user and system mode."""
+    # Another process's clock, as clock_getcpuclockid(3) computes it; /proc has ticks of 10 ms.
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in processes)
 
 
 def wait_for_port(port: int) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from ci.demo import install
 from ci.paths import ROOT
 from tests.benchmarks.exporter import markdown
 from tests.cluster.conftest import target
-from tests.cluster.shop import Shop
+from tests.cluster.shop import Shop, repeating
 from tests.faults.campaign import Order, fight
 from tests.soak.samples import Sample, look
 from tests.soak.trend import Trend, trend
@@ -70,20 +69,13 @@ def main() -> int:
 def sampling(shop: Shop) -> Iterator[list[tuple[float, Mapping[str, Sample]]]]:
     """Look at all pods from time to time, as long as it lasts; minutes and what was seen."""
     samples: list[tuple[float, Mapping[str, Sample]]] = []
-    over = threading.Event()
     began = time.monotonic()
 
-    def follow() -> None:
-        while not over.wait(EVERY_SECONDS):
-            samples.append(((time.monotonic() - began) / 60, look(shop)))
+    def sample() -> None:
+        samples.append(((time.monotonic() - began) / 60, look(shop)))
 
-    follower = threading.Thread(target=follow)
-    follower.start()
-    try:
+    with repeating(sample, every_seconds=EVERY_SECONDS):
         yield samples
-    finally:
-        over.set()
-        follower.join()
 
 
 def report(console: Console, samples: Samples) -> list[str]:

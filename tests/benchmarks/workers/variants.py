@@ -14,16 +14,17 @@ from urllib.parse import quote
 
 from celery import Celery
 
-from celery_runtime import configure
+from tests.benchmarks import sources
+from tests.benchmarks.probes import mount
 from tests.benchmarks.workers.app import RECORD
 from tests.runtime.brokers import servers
+from tests.runtime.conftest import cpu_seconds
 
 HERE = Path(__file__).parent
 CELERY = str(Path(sys.executable).with_name("celery"))
 CONCURRENCY = {"prefork": 2, "gevent": 100}
 #: As the chart starts workers.
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-RESULTS = "redis://127.0.0.1:1/0"
 LONGEST_SECONDS = 120
 LOOK_SECONDS = 0.01
 
@@ -75,8 +76,7 @@ class Worker:
 
     def cpu_seconds(self) -> float:
         """What it has used with its children, in user and system mode."""
-        # Another process's clock, as clock_getcpuclockid(3) computes it.
-        return sum(time.clock_gettime((~pid << 3) | 2) for pid in self._family())
+        return cpu_seconds(*self._family())
 
     def memory_mib(self) -> float:
         """What it has in memory with its children, what they share counted once."""
@@ -130,28 +130,30 @@ def working(
 
 def producer(variant: Variant, server: servers.Container, folder: Path) -> Celery:
     """An app that sends to the variant's queue with its settings."""
-    environment = _environment(variant, server, folder)
-    app = Celery("producer", set_as_current=False)
     if variant.runtime:
-        os.environ["CELERY_RUNTIME_DIR"] = environment["CELERY_RUNTIME_DIR"]
-        configure(app)
-    else:
-        app.conf.update(json.loads(environment["PLAIN_SETTINGS"]))
+        mount(server, folder)
+        return sources.producer(folder)
+    app = Celery("producer", set_as_current=False)
+    app.conf.update(_plain_settings(variant, server))
     return app
 
 
 def _environment(variant: Variant, server: servers.Container, folder: Path) -> dict[str, str]:
-    common = {**os.environ, "PYTHONPATH": str(HERE), "CELERY_APP": "app:app"}
+    own = {"PYTHONPATH": str(HERE), "CELERY_APP": "app:app"}
     if variant.runtime:
-        return {**common, "CELERY_RUNTIME_DIR": str(_mounted(server, folder))}
-    plain = {
+        return {**os.environ, **mount(server, folder), **own}
+    plain = json.dumps(_plain_settings(variant, server))
+    return {**os.environ, **own, "PLAIN_SETTINGS": plain}
+
+
+def _plain_settings(variant: Variant, server: servers.Container) -> dict[str, Any]:
+    return {
         "broker_url": _url(server),
         # Not asked: the task has no result.
-        "result_backend": RESULTS,
+        "result_backend": "redis://127.0.0.1:1/0",
         "task_default_queue": variant.queue,
         **variant.settings,
     }
-    return {**common, "PLAIN_SETTINGS": json.dumps(plain)}
 
 
 def _url(server: servers.Container) -> str:
@@ -159,18 +161,3 @@ def _url(server: servers.Container) -> str:
     if server.settings["kind"] == "rabbitmq":
         return servers.amqp_url(port)
     return f"redis://:{quote(servers.PASSWORD, safe='')}@127.0.0.1:{port}/0"
-
-
-def _mounted(server: servers.Container, folder: Path) -> Path:
-    """The directory that the chart would mount."""
-    settings = {
-        "broker": server.settings,
-        "resultBackend": {"kind": "redis"},
-        "defaultQueue": "default",
-        "queues": {"default": {}},
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    for name, value in {**server.secrets, "results/url": RESULTS}.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(value)
-    return folder

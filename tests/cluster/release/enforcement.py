@@ -3,16 +3,14 @@
 New rules are made every second of what there is. Only pods of one namespace are isolated.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ci import cluster
-from ci.steps import Problem
 from tests.chart.policies import SIDES, Place, Policy, Rule, names, selecting
 from tests.cluster.nodes import Nodes
-from tests.cluster.shop import Shop
+from tests.cluster.shop import Shop, repeating
 
 CHAIN = "POLICIES"
 EVERY_SECONDS = 1
@@ -25,31 +23,14 @@ OWN = {"Ingress": "--destination", "Egress": "--source"}
 def enforced(shop: Shop) -> Iterator[None]:
     """Refuse what the policies of the shop's namespace refuse, for as long as it lasts."""
     nodes = Nodes(cluster.current())
-    failed: list[Problem] = []
-    ended = threading.Event()
 
     def renew() -> None:
         chains, lines = rules(*_seen(shop))
         nodes.fill(lines, *chains)
 
-    def follow() -> None:
-        try:
-            while not ended.wait(EVERY_SECONDS):
-                renew()
-        except Problem as problem:
-            failed.append(problem)
-
-    follower = threading.Thread(target=follow)
     renew()
-    with nodes.first(CHAIN):
-        follower.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            follower.join()
-    if failed:
-        raise failed[0]
+    with nodes.first(CHAIN), repeating(renew, every_seconds=EVERY_SECONDS):
+        yield
 
 
 def rules(policies: Sequence[Policy], pods: Sequence[Place]) -> tuple[list[str], list[str]]:

@@ -1,7 +1,12 @@
 """A pod that stops in mid-task loses nothing."""
 
+import time
+
 import pytest
 
+from ci import cluster
+from ci.demo import RELEASE
+from tests.cluster.nodes import Nodes
 from tests.cluster.shop import Shop, eventually
 
 GROUPS = [("default", "io"), ("thumbnails", "cpu")]
@@ -10,6 +15,9 @@ STARTING = 4
 RUNS = "{.status.containerStatuses[0].state.running}"
 #: Of the group io, by its longest task.
 GRACE_SECONDS = 90
+#: More than the second that py-amqp gives an acknowledgement, less than the settings do.
+CUT_SECONDS = 7
+CHAIN = "CUT"
 
 
 def _start(shop: Shop, queue: str) -> tuple[str, str]:
@@ -19,8 +27,8 @@ def _start(shop: Shop, queue: str) -> tuple[str, str]:
     return task, shop.task(task)["hostname"].split("@")[1]
 
 
-def _finish(shop: Shop, task: str) -> None:
-    shop.until("succeeded", task, within_seconds=120)
+def _finish(shop: Shop, *tasks: str) -> None:
+    shop.until("succeeded", *tasks, within_seconds=120)
 
 
 @pytest.mark.parametrize(("queue", "group"), GROUPS)
@@ -42,6 +50,29 @@ def test_a_killed_pods_task_is_done_by_another(shop: Shop, queue: str, group: st
     assert shop.task(task)["starts"] == "2"
     assert not shop.task(task)["hostname"].endswith(pod)
     assert pod not in shop.worker_pods(group)
+
+
+def test_a_network_that_loses_all_for_seconds_restarts_no_task(shop: Shop) -> None:
+    _, long = shop.send("--scenario=hold", "--count=4", "--seconds=20")
+    _, short = shop.send("--scenario=hold", "--count=4", "--seconds=5")
+    shop.until("started", *long, *short, within_seconds=30)
+    broker = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=rabbitmq"
+    nodes = Nodes(cluster.current())
+    nodes.fill(
+        [
+            f"-A {CHAIN} --source {one} --destination {other} -j DROP"
+            for worker in shop.addresses("celery-worker-group=io")
+            for node in shop.addresses(broker)
+            for one, other in ((worker, node), (node, worker))
+        ],
+        CHAIN,
+    )
+    with nodes.first(CHAIN):
+        time.sleep(CUT_SECONDS)
+        # They could not say so.
+        shop.until("succeeded", *short, within_seconds=0)
+    _finish(shop, *long)
+    assert {task["starts"] for task in shop.tasks(*long, *short).values()} == {"1"}
 
 
 def test_pods_that_are_deleted_as_they_start_go_at_once(shop: Shop) -> None:

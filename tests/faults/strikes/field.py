@@ -63,11 +63,6 @@ class Field:
         status: Any = self.shop.get("pod", pod)["status"]
         return str(status.get("podIP", ""))
 
-    def workers(self) -> list[str]:
-        """Return the addresses of all workers."""
-        pods = self.shop.get("pods", f"--selector={WORKERS}")["items"]
-        return [pod["status"]["podIP"] for pod in pods if pod["status"].get("podIP")]
-
     def nodes(self) -> Nodes:
         """Return the machines."""
         return Nodes(cluster.current())

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from ci.demo import RELEASE
-from tests.faults.strikes.field import LASTING_SECONDS, Field
+from tests.faults.strikes.field import LASTING_SECONDS, WORKERS, Field
 
 #: More than a heartbeat's time, so that nodes and clients give each other up.
 PARTITION_SECONDS = 45
@@ -30,7 +30,11 @@ def cut_off_broker_node(field: Field) -> None:
 def lose_packets(field: Field) -> None:
     """Lose a part of what workers say and hear."""
     some = f"-p tcp -m statistic --mode random --probability {LOSS} -j DROP"
-    ends = [f"{end} {pod}" for pod in field.workers() for end in ("--source", "--destination")]
+    ends = [
+        f"{end} {pod}"
+        for pod in field.shop.addresses(WORKERS)
+        for end in ("--source", "--destination")
+    ]
     nodes = field.nodes()
     nodes.fill([f"-A {CHAIN} {end} {some}" for end in ends], CHAIN)
     with nodes.first(CHAIN):
@@ -41,7 +45,7 @@ def slow_network(field: Field) -> None:
     """Lead the workers to the broker by a slow way, which breaks at its end."""
     (shop,) = field.shop.pods("app.kubernetes.io/name=shop,app.kubernetes.io/component=web")
     target = f"-j DNAT --to-destination {field.address(shop)}:{DETOUR_PORT}"
-    workers = field.workers()
+    workers = field.shop.addresses(WORKERS)
     nodes = field.nodes()
     lines = [f"-A {CHAIN} --source {each} -p tcp --dport {PORT} {target}" for each in workers]
     nodes.fill(lines, CHAIN, table="nat")

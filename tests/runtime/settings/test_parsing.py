@@ -3,6 +3,7 @@
 import os
 from functools import partial
 from pathlib import Path
+from socket import TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_USER_TIMEOUT
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,7 +80,10 @@ def test_what_is_shipped_is_for_pods_that_come_and_go(document: dict[str, Any]) 
         "worker_prefetch_multiplier": 1,
         "task_default_queue_type": "quorum",
         "task_default_exchange_type": "topic",
-        "broker_transport_options": {"confirm_publish": True},
+        "broker_transport_options": {
+            "confirm_publish": True,
+            "socket_settings": {TCP_USER_TIMEOUT: 10000, TCP_KEEPIDLE: 5, TCP_KEEPINTVL: 2},
+        },
         "worker_send_task_events": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

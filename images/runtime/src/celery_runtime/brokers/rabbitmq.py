@@ -4,6 +4,7 @@ A task queue `email` is a quorum queue behind a topic exchange `email`. What exc
 limit, expires or is rejected goes through the exchange `dlx` to the quorum queue `email.dead`.
 """
 
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ UNLIMITED = -1
 #: RabbitMQ's own: https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
 CONSUMER_TIMEOUT_SECONDS = 1800
 SCHEMES = ("amqp", "amqps", "pyamqp")
+#: tcp(7). py-amqp gives a connection up when a second's packets are lost, and RabbitMQ then sends
+#: all that its worker works on to others; one that nothing is sent by, it keeps for over a minute.
+#: Whoever is away is noticed after 10 s in both cases, without AMQP's heartbeats, which a gevent
+#: task that does not yield would hold up.
+PATIENCE = {"TCP_USER_TIMEOUT": 10_000, "TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2}
 
 
 @dataclass(frozen=True)
@@ -71,15 +77,23 @@ class RabbitMQ:
         delivery_limits: Mapping[str, int],  # noqa: ARG002 # the queues' own arguments
         max_task_seconds: int | None,  # noqa: ARG002 # the queues' consumers say it
     ) -> dict[str, Any]:
-        """Quorum and topic for every queue, confirms for every publish."""
+        """Quorum and topic for every queue, confirms for every publish, patience with a network."""
         return {
             # Only these avoid workers that block on a countdown: quorum queues AND topic exchanges.
             "task_default_queue_type": "quorum",
             "task_default_exchange_type": "topic",
             "task_create_missing_queue_type": "quorum",
             "task_create_missing_queue_exchange_type": "topic",
-            # A publish counts once the broker has it on disk.
-            "broker_transport_options": {"confirm_publish": True},
+            "broker_transport_options": {
+                # A publish counts once the broker has it on disk.
+                "confirm_publish": True,
+                # Only Linux knows them all.
+                "socket_settings": {
+                    getattr(socket, name): value
+                    for name, value in PATIENCE.items()
+                    if hasattr(socket, name)
+                },
+            },
             **({"broker_use_ssl": _tls(credentials)} if self._encrypted(credentials) else {}),
         }
 
