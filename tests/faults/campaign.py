@@ -55,10 +55,16 @@ class Outcome:
     verdict: Verdict
     strikes: list[Strike]
     lines: list[Line]
-    refused: int
+    #: How many tasks were accepted, as the producer says; None where its last word was lost.
+    told: int | None
     #: When there was nothing more to send.
     sent_at: datetime
     seconds: float
+
+    @property
+    def missed(self) -> list[Strike]:
+        """The faults that could not be struck."""
+        return [strike for strike in self.strikes if strike.error]
 
     def figures(self) -> dict[str, Any]:
         """What is worth keeping of it, as one JSON object."""
@@ -66,13 +72,15 @@ class Outcome:
         ends = [*(strike.at for strike in self.strikes[1:]), self.sent_at]
         for strike, until in zip(self.strikes, ends, strict=True):
             # Nothing is to be heard of the faults that strike when all is sent.
-            if strike.at < min(until, self.sent_at):
+            if not strike.error and strike.at < min(until, self.sent_at):
                 seconds = silence_seconds(strike.at, min(until, self.sent_at), self.lines)
                 silences.setdefault(strike.name, []).append(seconds)
         return {
             **asdict(self.order),
             **asdict(self.verdict),
-            "refused": self.refused,
+            "told": self.told,
+            "struck": len(self.strikes) - len(self.missed),
+            "missed": [f"{strike.name}: {strike.error}" for strike in self.missed],
             "seconds": round(self.seconds),
             "silence": {name: _summary(each) for name, each in sorted(silences.items())},
         }
@@ -88,7 +96,7 @@ def fight(
     field = Field(shop, random.Random(order.seed))  # noqa: S311 # nothing is secret
     struck = [_strike(field, fault, tell) for fault in _paced(order, faults)]
     traffic.join()
-    assert traffic.sent, f"the producer ended with an error: {traffic.error}"
+    assert not traffic.error, f"the producer ended with an error: {traffic.error}"
     _settle(shop, order)
     lines = ledger(shop, order.run)
     return Outcome(
@@ -96,7 +104,7 @@ def fight(
         verdict=judge(lines, dead_letters(shop), waiting(shop)),
         strikes=struck,
         lines=lines,
-        refused=traffic.sent["refused"],
+        told=traffic.accepted,
         sent_at=traffic.ended_at,
         seconds=time.monotonic() - began,
     )
@@ -108,7 +116,7 @@ class Traffic(threading.Thread):
     def __init__(self, shop: Shop, order: Order) -> None:
         super().__init__(name="traffic", daemon=True)
         self._shop, self._order = shop, order
-        self.sent: dict[str, Any] = {}
+        self.accepted: int | None = None
         self.error: Exception | None = None
         self.ended_at = datetime.now(UTC)
 
@@ -128,7 +136,8 @@ class Traffic(threading.Thread):
             said = self._shop.kubectl(
                 "exec", "deploy/shop-web", "--", "django-admin", "run_traffic", *words
             )
-            self.sent = json.loads(said.splitlines()[-1])
+            if said:  # `kubectl exec` was seen to lose what a command printed
+                self.accepted = json.loads(said.splitlines()[-1])["accepted"]
         except Exception as error:  # told by whoever waits for it
             self.error = error
         self.ended_at = datetime.now(UTC)
@@ -162,10 +171,14 @@ def _paced(order: Order, faults: Sequence[Fault]) -> Iterator[Fault]:
 
 
 def _strike(field: Field, fault: Fault, tell: Callable[[str], None]) -> Strike:
-    at = datetime.now(UTC)
+    at, error = datetime.now(UTC), ""
     tell(f"{at:%H:%M:%S} {fault.__name__}")
-    fault(field)
-    return Strike(fault.__name__, at, datetime.now(UTC))
+    try:
+        fault(field)
+    except Exception as missed:  # one of hundreds does not end a run of hours
+        error = repr(missed)
+        tell(error)
+    return Strike(fault.__name__, at, datetime.now(UTC), error)
 
 
 def _settle(shop: Shop, order: Order) -> None:

@@ -25,6 +25,21 @@ def line(done: float) -> Line:
     )
 
 
+def test_a_fault_that_could_not_be_struck_is_told_and_has_no_silence() -> None:
+    outcome = Outcome(
+        order=ORDER,
+        verdict=judge([line(1)], set()),
+        strikes=[Strike("a", at(0), at(1), "gone")],
+        lines=[line(1)],
+        told=None,
+        sent_at=at(14),
+        seconds=20,
+    )
+    figures = outcome.figures()
+    assert (figures["struck"], figures["missed"]) == (0, ["a: gone"])
+    assert figures["silence"] == {}
+
+
 def test_each_kind_of_fault_has_its_silences_until_the_next_one_or_the_end_of_the_traffic() -> None:
     lines = [line(done) for done in (1, 2, 8, 12, 13)]
     times = (0, 10, 30)
@@ -34,7 +49,7 @@ def test_each_kind_of_fault_has_its_silences_until_the_next_one_or_the_end_of_th
         verdict=judge(lines, set()),
         strikes=strikes,
         lines=lines,
-        refused=0,
+        told=5,
         sent_at=at(14),
         seconds=20,
     )

@@ -28,6 +28,8 @@ class Strike:
     name: str
     at: datetime
     over_at: datetime
+    #: Why it could not be struck to its end, as where its pod had just gone.
+    error: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
