@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-brokers test-cluster test-faults test-soak bench bench-autoscaling \
-  bench-autoscaling-live bench-exporter bench-probes bench-rate-limit bench-rendering \
+  bench-autoscaling-live bench-exporter bench-fleet bench-probes bench-rate-limit bench-rendering \
   bench-sources bench-workers package picture reference lint audit up down
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
@@ -46,7 +46,7 @@ test-faults: $(UV) ## Tasks under fire, on two nodes: SEED=1 TASKS=100000 FAULTS
 test-soak: $(UV) ## Two hours of steady work, and whether anything grows: MINUTES=120
 	@$(CI) exec --cluster python -m tests.soak --minutes $(or $(MINUTES),120)
 
-bench: bench-workers bench-exporter bench-sources bench-probes bench-rendering bench-rate-limit bench-autoscaling ## All of the following but bench-autoscaling-live
+bench: bench-workers bench-fleet bench-exporter bench-sources bench-probes bench-rendering bench-rate-limit bench-autoscaling ## All of the following but bench-autoscaling-live
 
 bench-autoscaling: $(UV) ## Waits and costs of autoscalers, simulated; TRACE=file.csv replays a trace
 	@$(RUN) python -m tests.benchmarks.autoscaling $(if $(TRACE),--trace "$(TRACE)")
@@ -65,6 +65,9 @@ bench-workers: $(UV) ## What workers do in a second and cost, in Celery's settin
 
 bench-sources: $(UV) ## What Celery's events cost workers, producers and brokers
 	@$(CI) exec --brokers python -m tests.benchmarks.sources
+
+bench-fleet: $(UV) ## What the exporter and its policy cost from 10 to 1,000 workers
+	@$(CI) exec --brokers python -m tests.benchmarks.fleet
 
 bench-rendering: $(UV) ## How long `helm template` takes
 	@$(CI) exec python -m tests.benchmarks.rendering

@@ -59,7 +59,7 @@ class Clock:
 def kube_api() -> Iterator[KubeApi]:
     api = KubeApi()
     yield api
-    api.stop()
+    api.close()
 
 
 @pytest.fixture

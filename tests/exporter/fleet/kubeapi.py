@@ -1,4 +1,4 @@
-"""A server that answers as the API of Kubernetes does for pods, and the pods that it lists."""
+"""A server that answers as the API of Kubernetes does for pods, and lets them be annotated."""
 
 import json
 import threading
@@ -23,6 +23,7 @@ class KubeApi:
         self.status = 200
         self.silent = threading.Event()
         self.asked: list[str] = []
+        self.changes: list[tuple[str, dict[str, Any]]] = []
         self.tokens = {TOKEN}
         api = self
 
@@ -32,7 +33,13 @@ class KubeApi:
                 if api.silent.is_set():
                     threading.Event().wait(20)
                 token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-                status, answer = api.answer(self.path, token)
+                self._say(*api.answer(self.path, token))
+
+            def do_PATCH(self) -> None:
+                change = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self._say(200, api.change(self.path, change))
+
+            def _say(self, status: int, answer: dict[str, Any]) -> None:
                 body = json.dumps(answer).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -56,6 +63,13 @@ class KubeApi:
             return self.status, {"kind": "Status", "message": "pods is forbidden"}
         return 200, {"kind": "PodList", "metadata": {}, "items": self.pods}
 
+    def change(self, path: str, change: dict[str, Any]) -> RawPod:
+        self.changes.append((path, change))
+        name = path.rpartition("/")[2]
+        (pod,) = (each for each in self.pods if each["metadata"]["name"] == name)
+        pod["metadata"].setdefault("annotations", {}).update(change["metadata"]["annotations"])
+        return pod
+
     def kubeconfig(self, folder: Path, *, token: str = TOKEN) -> Path:
         """A file that leads to this server."""
         config = {
@@ -70,7 +84,7 @@ class KubeApi:
         file.write_text(json.dumps(config))
         return file
 
-    def stop(self) -> None:
+    def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 

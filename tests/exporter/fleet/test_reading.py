@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from celery_exporter.fleet import reading
 from celery_exporter.fleet.asking import MAX_BYTES
 from celery_exporter.fleet.kubernetes import KubernetesAwayError
 from celery_exporter.fleet.pods import DELETION_COST
-from celery_exporter.fleet.reading import MAX_QUESTIONS_PER_SECOND, Fleet
+from celery_exporter.fleet.reading import Fleet
 from celery_exporter.readings import Counted, Ended, Pod, Work
+from celery_exporter.scaling.inflow import OUTAGE_SECONDS
 from celery_runtime.health.tally import RECENT_ENDS
 from tests.exporter.fleet.conftest import Clock, Release
 
@@ -210,13 +212,21 @@ def test_a_name_that_comes_again_is_another_pod(fleet: Fleet, release: Release) 
     assert only(fleet).start_seconds is None
 
 
-def test_a_big_fleet_is_asked_less_often(fleet: Fleet, release: Release) -> None:
+def test_a_big_fleet_is_asked_less_often(
+    fleet: Fleet, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MAX_QUESTIONS_PER_SECOND", 10)
     fleet.read()
     assert fleet.interval_seconds == 2
-    for number in range(3 * MAX_QUESTIONS_PER_SECOND):
+    for number in range(30):
         release.list(f"pod-{number}")
     fleet.read()
     assert fleet.interval_seconds == 3
+
+
+def test_a_thousand_workers_are_read_often_enough_to_know_what_arrives() -> None:
+    interval_seconds = 1000 / reading.MAX_QUESTIONS_PER_SECOND
+    assert interval_seconds + reading.READ_SECONDS < OUTAGE_SECONDS
 
 
 def test_a_pod_of_no_known_group_and_a_strange_name_is_read_all_the_same(

@@ -1,10 +1,7 @@
 """Who goes first."""
 
 import dataclasses
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import pytest
 from celery_exporter import scalein
 from celery_exporter.readings import Pod
 from celery_exporter.scalein.costs import UNKNOWN, cost_of
+from tests.exporter.fleet.kubeapi import KubeApi, raw_pod
 from tests.exporter.worlds import World, pod, work
 
 
@@ -74,52 +72,26 @@ def test_what_is_refused_is_counted_and_said_once_and_the_next_pod_is_marked(
     assert caplog.text.count("cannot be set") == 1
 
 
-@pytest.fixture
-def patches() -> Iterator[tuple[list[tuple[str, object]], str]]:
-    """An API of Kubernetes that takes patches, and what it has taken."""
-    taken: list[tuple[str, object]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer({"gitVersion": "v1.34.0"})
-
-        def do_PATCH(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            taken.append((self.path, json.loads(body)))
-            self._answer({"kind": "Pod", "metadata": {"name": "io-1"}})
-
-        def _answer(self, document: object) -> None:
-            body = json.dumps(document).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield taken, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+def test_a_cost_is_written_once_until_it_is_read_again() -> None:
+    written: list[tuple[str, int]] = []
+    marker = scalein.Marker(lambda name, cost: written.append((name, cost)))
+    for costs in ({"io-1": 1}, {"io-1": 1}, {"io-1": 2, "io-2": 1}, {}, {"io-1": 2}):
+        marker.mark(costs)
+    # Whoever has read it and still asks for it has found another one there.
+    assert written == [("io-1", 1), ("io-1", 2), ("io-2", 1), ("io-1", 2)]
 
 
 def test_kubernetes_is_told_the_cost_of_a_pod_and_nothing_else(
-    patches: tuple[list[tuple[str, object]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken, url = patches
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "clusters": [{"name": "test", "cluster": {"server": url}}],
-        "users": [{"name": "test", "user": {"token": "t"}}],
-    }
-    (tmp_path / "kubeconfig").write_text(json.dumps(config))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    scalein.patch_of("shop")("io-1", 11)
-    ((path, body),) = taken
-    assert path.startswith("/api/v1/namespaces/shop/pods/io-1")
-    assert body == {"metadata": {"annotations": {scalein.ANNOTATION: "11"}}}
+    with closing(KubeApi()) as api:
+        api.pods = [raw_pod("io-1")]
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path)))
+        patch = scalein.Patcher("shop")
+        for cost in (11, 12):
+            patch("io-1", cost)
+        # Its version, when the connection is made.
+        assert len(api.asked) <= 1
+        path = "/api/v1/namespaces/shop/pods/io-1"
+        costs = [{"metadata": {"annotations": {scalein.ANNOTATION: cost}}} for cost in ("11", "12")]
+        assert api.changes == [(path, cost) for cost in costs]

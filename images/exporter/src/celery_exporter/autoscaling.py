@@ -41,7 +41,7 @@ class Autoscaling:
             list(groups.by_name.values()), dead_letters=dead_letters, outage_seconds=outage_seconds
         )
         self._fleet = fleet
-        self._marker = scalein.Marker(patch or scalein.patch_of(groups.namespace))
+        self._marker = scalein.Marker(patch or scalein.Patcher(groups.namespace))
         self.scaler = Scaler(self.board, port=chosen.scaler_port, tls_directory=chosen.scaler_tls)
         self.api = (
             externalmetrics.Server(

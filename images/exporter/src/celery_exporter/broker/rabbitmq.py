@@ -35,12 +35,16 @@ class RabbitMQ:
         self._ask_management(connection)
         depths: dict[str, Depth] = {}
         unread: dict[str, str] = {}
+        channel: Any = None
         for queue in queues:
+            channel = channel or connection.channel()
             try:
-                depths[queue] = _depth(connection, queue, self._told.get(queue, Told()))
+                depths[queue] = _depth(channel, queue, self._told.get(queue, Told()))
             except ChannelError as error:
-                # It is not there, or this user may not see it.
-                unread[queue] = str(error)
+                # It is not there, or this user may not see it. The broker has closed the channel.
+                unread[queue], channel = str(error), None
+        if channel:
+            channel.close()
         return Reading(depths=depths, unread=unread)
 
     def close(self) -> None:
@@ -68,10 +72,8 @@ class RabbitMQ:
             self._is_silent = False
 
 
-def _depth(connection: Any, queue: str, told: Told) -> Depth:  # noqa: ANN401 # kombu's
-    # A channel each: the broker closes one that asks for a queue that does not exist.
-    with connection.channel() as channel:
-        declared = channel.queue_declare(queue=queue, passive=True)
+def _depth(channel: Any, queue: str, told: Told) -> Depth:  # noqa: ANN401 # kombu's
+    declared = channel.queue_declare(queue=queue, passive=True)
     return Depth(
         ready=int(declared.message_count),
         consumers=int(declared.consumer_count),

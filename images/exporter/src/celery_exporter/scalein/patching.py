@@ -1,12 +1,15 @@
 """Tells Kubernetes what pods cost; what it refuses stops nothing."""
 
+import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping
 
-import kr8s
-from kr8s.objects import Pod
+from kr8s.asyncio import Api
+from kr8s.asyncio import api as connect
 
 ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
+ANSWER_SECONDS = 5
 
 #: Writes a pod's cost; raises what goes wrong.
 Patch = Callable[[str, int], None]
@@ -20,13 +23,17 @@ class Marker:
     def __init__(self, patch: Patch) -> None:
         self._patch = patch
         self._was_refused = False
+        #: What was written and not been read again: pods are read less often than they are marked.
+        self._written: dict[str, int] = {}
         self.patched = 0
         self.refused = 0
 
     def mark(self, costs: Mapping[str, int]) -> None:
-        """Write each pod's cost."""
+        """Write each pod's cost, once."""
+        self._written = {name: self._written[name] for name in costs if name in self._written}
         for name, cost in costs.items():
-            self._mark(name, cost)
+            if self._written.get(name) != cost:
+                self._mark(name, cost)
 
     def _mark(self, name: str, cost: int) -> None:
         try:
@@ -43,15 +50,33 @@ class Marker:
             self._was_refused = True
         else:
             self.patched += 1
+            self._written[name] = cost
             self._was_refused = False
 
 
-def patch_of(namespace: str) -> Patch:
-    """Patches pods of a namespace."""
+class Patcher:
+    """Writes costs to the pods of a namespace; of one thread."""
 
-    def patch(name: str, cost: int) -> None:
-        api = kr8s.api(namespace=namespace)
-        pod = Pod({"metadata": {"name": name, "namespace": namespace}}, api=api)
-        pod.patch({"metadata": {"annotations": {ANNOTATION: str(cost)}}})
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._runner = asyncio.Runner()
+        self._api: Api | None = None
 
-    return patch
+    def __call__(self, name: str, cost: int) -> None:
+        """Write a pod's cost; raises what goes wrong."""
+        change = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
+        self._runner.run(self._patch(name, json.dumps(change)))
+
+    async def _patch(self, name: str, change: str) -> None:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            if self._api is None:
+                self._api = await connect()
+            # Not a Pod's patch(): kr8s reads the whole answer into its own kind of dictionary.
+            async with self._api.call_api(
+                "PATCH",
+                namespace=self._namespace,
+                url=f"pods/{name}",
+                content=change,
+                headers={"Content-Type": "application/merge-patch+json"},
+            ):
+                pass

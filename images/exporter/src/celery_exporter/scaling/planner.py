@@ -127,8 +127,7 @@ class Planner:
         }
         self._read_at = now
         self.oldest_seconds = oldest_seconds
-        pods = self._roll.pods(now)
-        if pods is not None:
+        if self._roll.is_known(now):
             self._infer(oldest_seconds, now)
         self._fresh.add("broker")
         self._count(now)
@@ -162,9 +161,10 @@ class Planner:
 
     def _count(self, now: float) -> None:
         """Count arrivals once both have been read: neither is older then than its interval."""
+        if self._fresh != {"broker", "fleet"} or not self._ready:
+            return
         pods = self._roll.pods(now)
-        complete = self._fetched.complete(self._roll.told_of, now)
-        if self._fresh != {"broker", "fleet"} or pods is None or not (self._ready and complete):
+        if pods is None or not self._fetched.complete(self._roll.told_of, now):
             return
         self._fresh.clear()
         totals = self._fetched.totals

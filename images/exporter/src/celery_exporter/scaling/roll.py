@@ -58,10 +58,14 @@ class Roll:
 
     def pods(self, now: float) -> Sequence[Pod] | None:
         """The pods, with the work of each as it is known; None where Kubernetes has been away."""
-        limit = SILENT_SECONDS if self._is_away else FLEET_OUTAGE_SECONDS
-        if self._read_at is None or now - self._read_at > limit:
+        if not self.is_known(now):
             return None
         return [replace(pod, work=self._work(pod, now)) for pod in self.told_of]
+
+    def is_known(self, now: float) -> bool:
+        """Whether Kubernetes has said lately which pods there are."""
+        limit = SILENT_SECONDS if self._is_away else FLEET_OUTAGE_SECONDS
+        return self._read_at is not None and now - self._read_at <= limit
 
     def is_newer_than(self, moment: float) -> bool:
         """Whether the pods were read after this moment."""
