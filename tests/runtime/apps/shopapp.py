@@ -31,7 +31,10 @@ def send_email(to: str, seconds: float = 0) -> str:
 
 
 @app.task(name="shop.charge_customer", base=Counted, bind=True, max_retries=5)
-def charge_customer(self: Task, order_id: int, fails: int = 0, countdown: float = 1) -> int:
+def charge_customer(
+    self: Task, order_id: int, fails: int = 0, countdown: float = 1, seconds: float = 0
+) -> int:
+    time.sleep(seconds)
     if self.request.retries < fails:
         raise self.retry(countdown=countdown, exc=ConnectionError("the gateway is away"))
     return order_id

@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 from celery_runtime import sending
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.conftest import OpenShop, Shop
-from tests.runtime.conftest import Mounted
+from tests.runtime.conftest import CHART_POOLS, Mounted
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
@@ -41,6 +41,25 @@ def test_a_send_that_a_stuck_rabbitmq_does_not_confirm_ends_with_an_error(
             assert isinstance(sent.exception(timeout=60), OperationalError)
         finally:
             shop.server.resume()
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+@pytest.mark.parametrize("pool", CHART_POOLS)
+def test_a_retry_that_the_broker_does_not_take_is_not_the_task_s_death(
+    shop: Shop, pool: str
+) -> None:
+    server = shop.server
+    assert isinstance(server, servers.Container)
+    service = shop.worker(pool)
+    charge = shop.begun("charge_customer", 7, 1, 1, 2)
+    may_write = ("rabbitmqctl", "set_permissions", "celery", ".*", "{}", ".*")
+    server.execute(*(word.format("^$") for word in may_write))
+    try:
+        shop.wait_for_runs(charge, 2)
+    finally:
+        server.execute(*(word.format(".*") for word in may_write))
+    assert charge.get(timeout=30) == 7
+    assert service.stop() == 0
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
