@@ -56,3 +56,5 @@ def test_silence_is_the_longest_time_in_which_a_queue_finished_nothing() -> None
     at, until = START + timedelta(seconds=10), START + timedelta(seconds=20)
     assert silence_seconds(at, until, lines) == 8
     assert silence_seconds(at, until, lines[:3]) == 6
+    unconfirmed = line("unconfirmed", sent=None, done=12, queue="0.1.1.default")
+    assert silence_seconds(at, until, [*lines[:3], unconfirmed]) == 6

@@ -88,6 +88,8 @@ def silence_seconds(at: datetime, until: datetime, lines: Iterable[Line]) -> flo
     """
     finished: dict[str, list[datetime]] = {}
     for line in lines:
+        if not line.sent_at:
+            continue  # only its worker has told of it, who knows the key it came by, and no queue
         ends = finished.setdefault(line.queue, [])
         if line.finished_at and at < line.finished_at < until:
             ends.append(line.finished_at)

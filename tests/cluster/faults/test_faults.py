@@ -35,7 +35,8 @@ def test_every_accepted_task_is_done_once_whatever_breaks(struck: Shop) -> None:
     verdict = outcome.verdict
     assert verdict.kept, tell_of(struck, outcome)
     assert verdict.dead == ORDER.poison
-    assert outcome.told in (verdict.accepted, None)
+    # A send may fail after the broker has confirmed it: the ledger knows better.
+    assert (outcome.told or 0) <= verdict.accepted
     assert verdict.accepted > LEAST_ACCEPTED * ORDER.tasks
     assert {strike.name for strike in outcome.strikes} == {fault.__name__ for fault in ANYWHERE}
     assert not outcome.missed
