@@ -10,7 +10,7 @@ import pytest
 
 from celery_exporter.fleet import reading
 from celery_exporter.fleet.asking import MAX_BYTES
-from celery_exporter.fleet.kubernetes import KubernetesAwayError
+from celery_exporter.fleet.listing import KubernetesAwayError
 from celery_exporter.fleet.pods import DELETION_COST
 from celery_exporter.fleet.reading import Fleet
 from celery_exporter.readings import Counted, Ended, Pod, Work
@@ -265,7 +265,7 @@ def test_a_token_that_was_replaced_is_read_again(
 def test_kubernetes_that_is_silent_is_given_up_soon(
     fleet: Fleet, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("celery_exporter.fleet.kubernetes.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("celery_exporter.kubernetes.ANSWER_SECONDS", 0.3)
     release.api.silent.set()
     with pytest.raises(KubernetesAwayError, match="Timeout"):
         fleet.read()

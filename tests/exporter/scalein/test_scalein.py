@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from celery_exporter import scalein
+from celery_exporter.kubernetes import Kubernetes
 from celery_exporter.readings import Pod
 from celery_exporter.scalein.costs import UNKNOWN, cost_of
 from tests.exporter.fleet.kubeapi import KubeApi, raw_pod
@@ -87,7 +88,7 @@ def test_kubernetes_is_told_the_cost_of_a_pod_and_nothing_else(
     with closing(KubeApi()) as api:
         api.pods = [raw_pod("io-1")]
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path)))
-        patch = scalein.Patcher("shop")
+        patch = scalein.patcher(Kubernetes("shop"))
         for cost in (11, 12):
             patch("io-1", cost)
         # Its version, when the connection is made.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from celery_exporter import externalmetrics, scalein
 from celery_exporter.externalmetrics import proxy
 from celery_exporter.groups import Groups
+from celery_exporter.kubernetes import Kubernetes
 from celery_exporter.options import Options
 from celery_exporter.readings import Pod
 from celery_exporter.scaler import Scaler
@@ -41,7 +42,7 @@ class Autoscaling:
             list(groups.by_name.values()), dead_letters=dead_letters, outage_seconds=outage_seconds
         )
         self._fleet = fleet
-        self._marker = scalein.Marker(patch or scalein.Patcher(groups.namespace))
+        self._marker = scalein.Marker(patch or scalein.patcher(Kubernetes(groups.namespace)))
         self.scaler = Scaler(self.board, port=chosen.scaler_port, tls_directory=chosen.scaler_tls)
         self.api = (
             externalmetrics.Server(

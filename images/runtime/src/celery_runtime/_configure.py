@@ -6,7 +6,7 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.utils import Settings
 
-from celery_runtime import sending, sent_at, transports
+from celery_runtime import retries, sending, sent_at, transports
 from celery_runtime.settings.configuration import directory, load
 
 _configured: WeakSet[Celery] = WeakSet()
@@ -29,6 +29,7 @@ def configure(app: Celery) -> None:
         return
     _configured.add(app)
     sending.install(app)
+    retries.install()
     sent_at.install()
     transports.install()
 

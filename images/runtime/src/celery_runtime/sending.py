@@ -8,19 +8,16 @@ message group, too.
 A countdown raises NotFound on a RabbitMQ where no worker has been yet: only workers declare the
 queues that delay. And Celery waits without end for the confirmation of a RabbitMQ that takes the
 connection and is stuck.
-
-A retry that cannot be sent, as the broker is away, is rejected for good: its message dies.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any
 
 from amqp.exceptions import NotFound
-from celery import Celery, Task
-from celery.exceptions import Reject, Retry
+from celery import Celery
 from celery.result import AsyncResult
 from celery.utils.time import subtract_datetimes
 
@@ -52,7 +49,6 @@ def at_least_a_second(
 
 def install(app: Celery) -> None:
     """Mend all this in `app.send_task`, which every way of sending a task goes through."""
-    Task.retry = _given_back(Task.retry)
     send_task = app.send_task
 
     @wraps(send_task)
@@ -78,22 +74,6 @@ def install(app: Celery) -> None:
             return send_task(name, args, kwargs, countdown, eta, *more, **options)
 
     app.send_task = send
-
-
-def _given_back(retry: Callable[..., Retry]) -> Callable[..., Retry]:
-    """Let the broker have the message again of a task whose retry could not be sent."""
-    if hasattr(retry, "gives_back"):
-        return retry
-
-    @wraps(retry)
-    def again(task: Task, *arguments: object, **options: object) -> Retry:
-        try:
-            return retry(task, *arguments, **options)
-        except Reject as unsent:
-            raise Reject(unsent.reason, requeue=task.acks_late) from unsent
-
-    again.gives_back = True  # type: ignore[attr-defined]
-    return again
 
 
 def _group(app: Celery, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from celery_exporter.fleet import page
 from celery_exporter.fleet.asking import UnansweredError, ask
-from celery_exporter.fleet.kubernetes import Kubernetes, RawPod
 from celery_exporter.fleet.ledger import Clock, Ledger
+from celery_exporter.fleet.listing import Listing, RawPod
 from celery_exporter.fleet.page import Page
 from celery_exporter.fleet.pods import ListedPod, listed
 from celery_exporter.groups import Groups
@@ -45,12 +45,12 @@ class Fleet:
         self,
         groups: Groups,
         *,
-        kubernetes: Pods | None = None,
+        listing: Pods | None = None,
         ask: Ask = ask,
         clock: Clock = time.monotonic,
     ) -> None:
         self._groups = groups
-        self._kubernetes = kubernetes or Kubernetes(groups)
+        self._listing = listing or Listing(groups)
         self._ask = ask
         self._clock = clock
         self._ledger = Ledger(clock=clock)
@@ -77,7 +77,7 @@ class Fleet:
 
         """
         label = self._groups.group_label
-        raw = self._kubernetes.pods()
+        raw = self._listing.pods()
         pods = [pod for each in raw if (pod := listed(each, group_label=label))]
         self._remember_starts(pods)
         pages = self._pages(pods)
@@ -87,7 +87,7 @@ class Fleet:
     def close(self) -> None:
         """Ask nobody any more."""
         self._executor.shutdown()
-        self._kubernetes.close()
+        self._listing.close()
 
     def _pages(self, pods: Iterable[ListedPod]) -> dict[str, Page]:
         deadline = self._clock() + READ_SECONDS

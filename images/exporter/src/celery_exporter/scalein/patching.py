@@ -1,15 +1,12 @@
 """Tells Kubernetes what pods cost; what it refuses stops nothing."""
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
 
-from kr8s.asyncio import Api
-from kr8s.asyncio import api as connect
+from celery_exporter.kubernetes import Kubernetes
 
 ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
-ANSWER_SECONDS = 5
 
 #: Writes a pod's cost; raises what goes wrong.
 Patch = Callable[[str, int], None]
@@ -54,29 +51,16 @@ class Marker:
             self._was_refused = False
 
 
-class Patcher:
-    """Writes costs to the pods of a namespace; of one thread."""
+def patcher(kubernetes: Kubernetes) -> Patch:
+    """Write costs to the pods of its namespace."""
 
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-        self._runner = asyncio.Runner()
-        self._api: Api | None = None
-
-    def __call__(self, name: str, cost: int) -> None:
-        """Write a pod's cost; raises what goes wrong."""
+    def patch(name: str, cost: int) -> None:
         change = {"metadata": {"annotations": {ANNOTATION: str(cost)}}}
-        self._runner.run(self._patch(name, json.dumps(change)))
+        kubernetes.ask(
+            f"pods/{name}",
+            "PATCH",
+            content=json.dumps(change),
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
 
-    async def _patch(self, name: str, change: str) -> None:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            if self._api is None:
-                self._api = await connect()
-            # Not a Pod's patch(): kr8s reads the whole answer into its own kind of dictionary.
-            async with self._api.call_api(
-                "PATCH",
-                namespace=self._namespace,
-                url=f"pods/{name}",
-                content=change,
-                headers={"Content-Type": "application/merge-patch+json"},
-            ):
-                pass
+    return patch
