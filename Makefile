@@ -32,11 +32,11 @@ test-fast: lint ## Lint, unit and chart tests
 	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=6 --dist=worksteal \
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=8 --dist=worksteal \
 	  tests/runtime/brokers tests/exporter/rabbitmq
 
 test-cluster: $(UV) ## The chart on a cluster: installed, worked with, killed, drained, upgraded
-	@$(CI) exec --cluster pytest --numprocesses=2 --dist=loadscope --no-loadscope-reorder \
+	@$(CI) exec --cluster pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder \
 	  --durations=20 tests/cluster
 
 test-faults: $(UV) ## Tasks under fire, on two nodes: SEED=1 TASKS=100000 FAULTS=200

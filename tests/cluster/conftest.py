@@ -17,6 +17,9 @@ from tests.cluster.shop import SMALL, Shop
 
 DIAGNOSTICS = Path(__file__).parent / "diagnostics"
 INSTALLED = pytest.StashKey[Shop]()
+#: The folders in the order in which processes take them: whoever begins with the longest is not
+#: left alone with it at the end.
+LONGEST_FIRST = ("scaling", "faults", "servers", "work", "release", "production")
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
@@ -30,6 +33,12 @@ class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
     """Share the tests out among processes."""
     return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest, after those that are no test of a cluster."""
+    places = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, -1))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tests.faults.story import tell_of
 from tests.faults.strikes import ANYWHERE
 
 VALUES = (ROOT / "values" / "dev.yaml", ROOT / "tests" / "faults" / "values.yaml")
-ORDER = Order(seed=1, tasks=5000, faults=len(ANYWHERE), poison=5, rate=18, longest_seconds=30)
+ORDER = Order(seed=1, tasks=5000, faults=len(ANYWHERE), poison=5, rate=22, longest_seconds=30)
 #: The others were sent while an alarm was up, or the broker away: their producer was told so.
 LEAST_ACCEPTED = 0.75
 

@@ -1,12 +1,16 @@
 """Reading configuration from environment variables."""
 
 import os
+import sys
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 CONNECT_TIMEOUT_SECONDS = 5
 CONNECTION_SECONDS = 60
+#: More than a gevent worker's tasks at a time: each keeps one for as long as it runs.
+MOST_CONNECTIONS = 100
 
 
 def whole_number(key: str, *, default: int) -> int:
@@ -19,7 +23,7 @@ def whole_number(key: str, *, default: int) -> int:
     return int(text)
 
 
-def database_from_url(url: str) -> dict[str, object]:
+def database_from_url(url: str) -> dict[str, Any]:
     """Return Django's description of the PostgreSQL database that `url` names.
 
     User, password and name are percent-decoded. The message of a refusal never
@@ -38,11 +42,23 @@ def database_from_url(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname,
         "PORT": _port(parts),
-        # A task has a connection of its own, which Celery closes; a web server's thread keeps one.
-        "CONN_MAX_AGE": CONNECTION_SECONDS,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        **_keeping(),
     }
+
+
+def _keeping() -> dict[str, Any]:
+    """How long connections are kept.
+
+    Under gevent each task is a thread to Django and would make one of its own, at ten times the
+    price of what it asks: they come from a pool. A web server's thread keeps its one.
+    """
+    timeout = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return {"CONN_MAX_AGE": CONNECTION_SECONDS, "OPTIONS": timeout}
+    pool = {"min_size": 0, "max_size": MOST_CONNECTIONS, "timeout": CONNECT_TIMEOUT_SECONDS}
+    return {"OPTIONS": {**timeout, "pool": pool}}
 
 
 def _port(parts: SplitResult) -> int:
