@@ -22,9 +22,9 @@ from celery_exporter.state.rows import (
     Row,
     Rows,
 )
-from celery_exporter.state.tasks import Ended, Held, Sent
+from celery_exporter.state.tasks import Ended, Sent
 from celery_exporter.state.vocabulary import OTHER, ForeignError, Vocabulary, readable
-from celery_exporter.state.workers import Worker
+from celery_exporter.state.workers import Held, Worker
 from celery_runtime.health.histogram import (
     RUNTIME_BOUNDS_SECONDS,
     WAIT_BOUNDS_SECONDS,

@@ -1,10 +1,8 @@
-"""What is remembered of a task while it is under way, and for a while after its end."""
+"""What is remembered of a task before a worker has it, and for a while after its end."""
 
 from typing import NamedTuple
 
 from celery_exporter.state.queues import QueueCounts
-from celery_exporter.state.rows import Row
-from celery_exporter.state.workers import Worker
 
 
 class Sent(NamedTuple):
@@ -15,39 +13,6 @@ class Sent(NamedTuple):
     queue: QueueCounts
     #: It has an ETA or a countdown, and waits rightly.
     delayed: bool
-
-
-class Held:
-    """A task that a worker has."""
-
-    __slots__ = (
-        "name",
-        "queue",
-        "receipt_seen",
-        "received_at",
-        "row",
-        "sent",
-        "started_at",
-        "worker",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        worker: Worker,
-        queue: QueueCounts,
-        row: Row,
-        received_at: float,
-        sent: Sent | None,
-    ) -> None:
-        self.name = name
-        self.worker = worker
-        self.queue = queue
-        self.row = row
-        self.received_at = received_at
-        self.sent = sent
-        self.started_at: float | None = None
-        self.receipt_seen = True
 
 
 class Ended(NamedTuple):

@@ -1,18 +1,49 @@
-"""What the events say about one worker."""
+"""What the events say about one worker, and the tasks that it has."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from celery_exporter.state.queues import QueueCounts
+from celery_exporter.state.rows import Row
+from celery_exporter.state.tasks import Sent
 from celery_exporter.state.vocabulary import OTHER
-
-if TYPE_CHECKING:
-    from celery_exporter.state.queues import QueueCounts
-    from celery_exporter.state.tasks import Held
 
 #: Three answers that did not come, or dozens of heartbeats.
 LOST_AFTER_SECONDS = 90.0
 #: Long enough for an alert to see that it is down.
 FORGOTTEN_AFTER_SECONDS = 600.0
+
+
+class Held:
+    """A task that a worker has."""
+
+    __slots__ = (
+        "name",
+        "queue",
+        "receipt_seen",
+        "received_at",
+        "row",
+        "sent",
+        "started_at",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        worker: "Worker",
+        queue: QueueCounts,
+        row: Row,
+        received_at: float,
+        sent: Sent | None,
+    ) -> None:
+        self.name = name
+        self.worker = worker
+        self.queue = queue
+        self.row = row
+        self.received_at = received_at
+        self.sent = sent
+        self.started_at: float | None = None
+        self.receipt_seen = True
 
 
 class Worker:
@@ -53,7 +84,7 @@ class Worker:
         """True while it is heard of."""
         return not self.left and now - self.seen_at <= LOST_AFTER_SECONDS
 
-    def run(self, runs: "dict[QueueCounts, int]") -> None:
+    def run(self, runs: dict[QueueCounts, int]) -> None:
         """Note what it runs now, in the queues' totals, too."""
         for queue, count in self.runs.items():
             queue.running -= count
