@@ -27,7 +27,15 @@ UNDONE = """
 SELECT t.task_id FROM shop_taskrun t LEFT JOIN shop_hold h ON h.key = t.task_id
 WHERE t.run = '{run}' AND t.sent_at IS NOT NULL AND h.key IS NULL
 """
+#: Whether each queue has finished a task that was sent since.
+FLOWS = """
+SELECT count(DISTINCT queue) FILTER (WHERE sent_at > '{since}' AND finished_at IS NOT NULL)
+     = count(DISTINCT queue)
+FROM shop_taskrun WHERE run = '{run}' AND sent_at IS NOT NULL
+"""
 LOOK_SECONDS = 5
+#: What does not flow by then is seen by the length of its silence.
+HEAL_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +102,10 @@ def fight(
     traffic = Traffic(shop, order)
     traffic.start()
     field = Field(shop, random.Random(order.seed))  # noqa: S311 # nothing is secret
-    struck = [_strike(field, fault, tell) for fault in _paced(order, faults)]
+    struck = []
+    for fault in _paced(order, faults):
+        struck.append(_strike(field, fault, tell))
+        _heal(shop, traffic)
     traffic.join()
     assert not traffic.error, f"the producer ended with an error: {traffic.error}"
     _settle(shop, order)
@@ -115,14 +126,14 @@ class Traffic(threading.Thread):
 
     def __init__(self, shop: Shop, order: Order) -> None:
         super().__init__(name="traffic", daemon=True)
-        self._shop, self._order = shop, order
+        self._shop, self.order = shop, order
         self.accepted: int | None = None
         self.error: Exception | None = None
         self.ended_at = datetime.now(UTC)
 
     def run(self) -> None:
         """Send all that is ordered."""
-        order = self._order
+        order = self.order
         options = {
             "run": order.run,
             "seed": order.seed,
@@ -179,6 +190,14 @@ def _strike(field: Field, fault: Fault, tell: Callable[[str], None]) -> Strike:
         error = repr(missed)
         tell(error)
     return Strike(fault.__name__, at, datetime.now(UTC), error)
+
+
+def _heal(shop: Shop, traffic: Traffic) -> None:
+    """Wait until work flows again: the next fault is not to hide how long this one was felt."""
+    struck, deadline = datetime.now(UTC), time.monotonic() + HEAL_SECONDS
+    question = FLOWS.format(run=traffic.order.run, since=struck.isoformat())
+    while traffic.is_alive() and time.monotonic() < deadline and shop.sql(question) != [["True"]]:
+        time.sleep(1)
 
 
 def _settle(shop: Shop, order: Order) -> None:
