@@ -45,6 +45,17 @@ def test_the_rest_of_its_configuration_follows_the_values(helm: "Helm") -> None:
     assert conf["deprecated_features.permit.transient_nonexcl_queues"] == "false"
 
 
+def test_settings_of_ones_own_come_last_as_the_later_of_two_lines_counts(helm: "Helm") -> None:
+    own = {"channel_max": 512, "raft.wal_max_size_bytes": 8388608, "log.console.level": "debug"}
+    broker = helm.template({"config": own}, chart="rabbitmq", release="mq")
+    lines = broker.one("ConfigMap", "mq-rabbitmq")["data"]["rabbitmq.conf"].splitlines()
+    assert lines[-3:] == [
+        "channel_max = 512",
+        "log.console.level = debug",
+        "raft.wal_max_size_bytes = 8388608",
+    ]
+
+
 def test_the_cookie_becomes_a_file_of_its_owner_alone(helm: "Helm") -> None:
     broker = _broker(helm)
     (cookie,) = broker.spec["initContainers"]

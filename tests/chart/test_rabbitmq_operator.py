@@ -51,13 +51,15 @@ def test_every_value_reaches_it(helm: "Helm", minimal: "Values") -> None:
 def test_its_configuration_is_that_of_the_charts_own(
     helm: "Helm", minimal: "Values", replicas: int
 ) -> None:
-    values = {"replicas": replicas, "consumerTimeoutSeconds": 7200}
+    own = {"channel_max": 512}
+    values = {"replicas": replicas, "consumerTimeoutSeconds": 7200, "config": own}
     told = _cluster(_release(helm, minimal, values | {"operator": True}))
     lines = told["spec"]["rabbitmq"]["additionalConfig"].splitlines()
     own = helm.template({**minimal, "rabbitmq": values}).one("ConfigMap", "jobs-rabbitmq")
     own_lines = own["data"]["rabbitmq.conf"].splitlines()
     assert set(lines) < set(own_lines)
     assert "consumer_timeout = 7200000" in lines
+    assert lines[-1] == "channel_max = 512"
     # The operator has its own way to find peers, and its own files.
     left = [line for line in own_lines if line not in lines and not line.startswith("#")]
     assert {line.partition(".")[0] for line in left} <= {"log", "cluster_formation"}

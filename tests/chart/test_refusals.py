@@ -249,6 +249,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "broker.database: does not belong to broker.kind rabbitmq. Remove it, or change the kind.",
     ),
     (
+        {"rabbitmq.config": {"consumer_timeout": 60000}},
+        "rabbitmq.config.consumer_timeout: the longest task could not be checked against it. Set "
+        "consumerTimeoutSeconds instead.",
+    ),
+    (
         {"broker.queueUrls": {"default": "https://sqs.example/default"}},
         "broker.queueUrls: does not belong to broker.kind rabbitmq. Remove it, or change the kind.",
     ),

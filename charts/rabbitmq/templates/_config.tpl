@@ -29,6 +29,13 @@ cluster_partition_handling = pause_minority
 {{- end }}
 {{- end -}}
 
+{{/* The user's own lines come last: of two with one name RabbitMQ takes the later. */}}
+{{- define "rabbitmq.ownConfig" -}}
+{{- range $name, $value := .Values.config }}
+{{ $name }} = {{ kindIs "string" $value | ternary $value (toJson $value) }}
+{{- end }}
+{{- end -}}
+
 {{/*
 What the operator says itself. Peers are listed by name, which needs no access to Kubernetes' API;
 where a list is not empty, a new node waits for another one of it before it begins.
@@ -62,6 +69,7 @@ management.ssl.port = 15671
 {{ $section }}.keyfile = {{ include "rabbitmq.tlsFolder" $ }}/tls.key
 {{- end }}
 {{- end }}
+{{- include "rabbitmq.ownConfig" . }}
 {{- end -}}
 
 {{/* A node's name, which its data directory carries too. Takes a list: context, pod, namespace. */}}

@@ -15,6 +15,9 @@ resources.limits.memory: {{ .Values.resources.limits.memory }} is too little for
 {{- if eq (include "rabbitmq.bytes" .Values.storage.size) "0" }}
 storage.size: "{{ .Values.storage.size }}" is not a size. Write it as a quantity, e.g. 8Gi.
 {{- end }}
+{{- if hasKey .Values.config "consumer_timeout" }}
+config.consumer_timeout: the longest task could not be checked against it. Set consumerTimeoutSeconds instead.
+{{- end }}
 {{- include "rabbitmq.problems.replicas" . }}
 {{- include "rabbitmq.problems.operator" . }}
 {{- if not (or .Values.image.tag .Values.image.digest) }}
