@@ -51,8 +51,8 @@ def test_every_value_reaches_it(helm: "Helm", minimal: "Values") -> None:
 def test_its_configuration_is_that_of_the_charts_own(
     helm: "Helm", minimal: "Values", replicas: int
 ) -> None:
-    own = {"channel_max": 512}
-    values = {"replicas": replicas, "consumerTimeoutSeconds": 7200, "config": own}
+    more = {"channel_max": 512}
+    values = {"replicas": replicas, "consumerTimeoutSeconds": 7200, "config": more}
     told = _cluster(_release(helm, minimal, values | {"operator": True}))
     lines = told["spec"]["rabbitmq"]["additionalConfig"].splitlines()
     own = helm.template({**minimal, "rabbitmq": values}).one("ConfigMap", "jobs-rabbitmq")
