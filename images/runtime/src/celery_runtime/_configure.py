@@ -6,7 +6,7 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.utils import Settings
 
-from celery_runtime import retries, sending, sent_at, transports
+from celery_runtime import retries, sending, sent_at, transports, waiting
 from celery_runtime.settings.configuration import directory, load
 
 _configured: WeakSet[Celery] = WeakSet()
@@ -32,6 +32,7 @@ def configure(app: Celery) -> None:
     retries.install()
     sent_at.install()
     transports.install()
+    waiting.install()
 
     # Celery reads its configuration when it is first asked for, and again after
     # config_from_object: this signal follows each reading.

@@ -20,9 +20,6 @@ class Program(Beat):  # type: ignore[misc]  # celery has no types
     def start_scheduler(self) -> None:
         # Before the scheduler exists: making it already waits for Redis.
         serve(probes, pages={"/metrics": probes.metrics})
-        # Celery would subscribe to the result of each task here, where nobody waits for one: more
-        # memory with each send, and no send while the store of results is away.
-        self.app.backend.on_task_call = lambda *_: None
         try:
             super().start_scheduler()
         except CeleryRuntimeError:

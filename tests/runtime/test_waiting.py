@@ -1,0 +1,56 @@
+"""Results in Redis: who waits for one subscribes to it, who only sends the task does not."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from celery import Celery
+from redis import Redis
+
+from celery_runtime import configure
+from tests.runtime.conftest import Mounted, wait_until
+from tests.runtime.redisserver import RedisServer
+
+TASK = "nobody.runs"
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with closing(Redis.from_url(redis_url)) as client:
+        yield client
+
+
+def test_who_only_sends_is_no_subscriber(producer: Celery, redis: Redis) -> None:
+    sent = [producer.send_task(TASK) for _ in range(20)]
+    channels = {producer.backend.get_key_for_task(result.id) for result in sent}
+    assert not channels & set(redis.pubsub_channels())
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex")  # Celery's
+def test_a_result_comes_whether_it_was_there_before_or_comes_later(
+    producer: Celery, redis: Redis
+) -> None:
+    early, late = producer.send_task(TASK), producer.send_task(TASK)
+    producer.backend.store_result(early.id, 1, "SUCCESS")
+    channel = producer.backend.get_key_for_task(late.id)
+    with ThreadPoolExecutor() as beside:
+        waiting = beside.submit(late.get, timeout=20)
+        wait_until(lambda: channel in redis.pubsub_channels(), "somebody waits")
+        producer.backend.store_result(late.id, 2, "SUCCESS")
+        assert waiting.result() == 2
+    assert early.get(timeout=20) == 1
+
+
+def test_a_task_is_sent_while_the_store_of_results_is_away(
+    reachable: Mounted, frail_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reachable.secret("results/url", f"{frail_redis.url}/0")
+    monkeypatch.setenv("CELERY_RUNTIME_DIR", str(reachable.path))
+    with Celery("sends") as app:
+        configure(app)
+        task = app.send_task(TASK)
+        with app.connection_for_read() as connection, connection.SimpleQueue("default") as queue:
+            message = queue.get(timeout=5)
+            message.ack()
+            assert message.headers["id"] == task.id
