@@ -28,7 +28,7 @@ test: test-fast test-brokers test-cluster ## Everything, in this order
 # The demo's tests run a worker in their own process: it would take others' messages on memory://.
 test-fast: lint ## Lint, unit and chart tests
 	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
-	@$(CI) exec --test-servers --browser --kube-score pytest --numprocesses=6 --dist=worksteal tests \
+	@$(CI) exec --test-servers --browser --kube-score pytest --numprocesses=4 --dist=worksteal tests \
 	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
