@@ -7,7 +7,6 @@ to each, one after the other, in turns. The tables are Markdown, and are kept be
 import json
 import os
 import platform
-import signal
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.exporter_load import NAMES, TOGETHER, lives, publish
-from tests.runtime.conftest import cpu_seconds, free_port
+from tests.runtime.conftest import free_port
+from tests.runtime.processes import cpu_seconds, freeze, thaw
 from tests.runtime.redisserver import RedisServer
 
 PEER = "prometheus-exporter-celery==0.11.2"
@@ -186,10 +186,10 @@ def cost(redis: Redis, start: Start, workers: int) -> Cost:
     with listening(redis, start) as subject:
         publish(redis, lives(0, 1000, workers=workers))
         subject.wait_until_idle()
-        subject.process.send_signal(signal.SIGSTOP)
+        freeze(subject.process.pid)
         count = publish(redis, lives(1000, EVENTS // 4, workers=workers))
         cpu, began = subject.cpu_seconds(), time.monotonic()
-        subject.process.send_signal(signal.SIGCONT)
+        thaw(subject.process.pid)
         ended = subject.wait_until_idle()
         cpu = subject.cpu_seconds() - cpu
     return Cost(count / (ended - began), cpu * 100_000 / count)

@@ -28,7 +28,8 @@ from celery_exporter.events.redis import RedisEvents
 from celery_runtime import configure
 from tests.benchmarks.probes import machine, mount, running
 from tests.runtime.brokers import servers
-from tests.runtime.conftest import CHART_POOLS, Service, cpu_seconds
+from tests.runtime.conftest import CHART_POOLS, Service
+from tests.runtime.processes import cpu_seconds, family
 
 RESULTS = Path(__file__).with_name("sources.txt")
 SOURCES: dict[str, Callable[[Celery], Source]] = {"RabbitMQ": RabbitEvents, "Redis": RedisEvents}
@@ -181,7 +182,7 @@ def asked(app: Celery, worker: Service) -> float:
 
 def used_seconds(worker: Service) -> float:
     """What a worker has used with its children, in user and system mode."""
-    return cpu_seconds(*servers.family(worker.process.pid))
+    return cpu_seconds(*family(worker.process.pid))
 
 
 @contextmanager

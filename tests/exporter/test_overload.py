@@ -1,6 +1,5 @@
 """More events than can be counted, on a real Redis."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from redis import Redis
 from tests.benchmarks.exporter_load import TOGETHER, batched, lives, message
 from tests.exporter.conftest import RunningExporter, StartExporter
 from tests.runtime.conftest import Mounted, wait_until
+from tests.runtime.processes import freeze, thaw
 from tests.runtime.redisserver import RedisServer
 
 #: 170 MB: more than the exporter keeps and can count while it reads.
@@ -31,7 +31,7 @@ def redis(frail_redis: RedisServer, mounted: Mounted) -> Iterator[Redis]:
 
 def flood(exporter: RunningExporter, redis: Redis) -> None:
     """Everything at once, as it comes to a process that had no CPU for a while."""
-    exporter.process.send_signal(signal.SIGSTOP)
+    freeze(exporter.process.pid)
     try:
         for batch in batched(batched(lives(0, TASKS, workers=10), TOGETHER), 200):
             with redis.pipeline(transaction=False) as pipe:
@@ -39,7 +39,7 @@ def flood(exporter: RunningExporter, redis: Redis) -> None:
                     pipe.publish(*message(events))
                 pipe.execute()
     finally:
-        exporter.process.send_signal(signal.SIGCONT)
+        thaw(exporter.process.pid)
 
 
 def test_a_flood_is_counted_or_counted_as_shed_and_scrapes_are_answered_meanwhile(

@@ -26,6 +26,7 @@ from redis import Redis
 
 from celery_runtime import configure
 from tests.runtime.coordination.effects import Effects
+from tests.runtime.processes import cpu_seconds
 from tests.runtime.redisserver import RedisServer
 
 HERE = Path(__file__).parent
@@ -225,12 +226,6 @@ def wait_until(happened: Callable[[], object], what: str, *, seconds: float = 20
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds} s: {what}")
         time.sleep(0.1)
-
-
-def cpu_seconds(*processes: int) -> float:
-    """What they have used, in user and system mode."""
-    # Another process's clock, as clock_getcpuclockid(3) computes it; /proc has ticks of 10 ms.
-    return sum(time.clock_gettime((~pid << 3) | 2) for pid in processes)
 
 
 def wait_for_port(port: int) -> None:

@@ -11,6 +11,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from tests.runtime.processes import freeze, thaw
+
 DEADLINE_SECONDS = 20
 
 
@@ -42,6 +44,16 @@ class RedisServer:
             self._process.terminate()
             self._process.wait(timeout=DEADLINE_SECONDS)
             self._process = None
+
+    def pause(self) -> None:
+        """Make it silent without closing a connection."""
+        if self._process is not None:
+            freeze(self._process.pid)
+
+    def resume(self) -> None:
+        """End the silence."""
+        if self._process is not None:
+            thaw(self._process.pid)
 
     def length(self, key: str) -> int:
         with closing(Redis.from_url(self.url)) as client:

@@ -18,7 +18,7 @@ from tests.benchmarks import sources
 from tests.benchmarks.probes import mount
 from tests.benchmarks.workers.app import RECORD
 from tests.runtime.brokers import servers
-from tests.runtime.conftest import cpu_seconds
+from tests.runtime.processes import cpu_seconds, family
 
 HERE = Path(__file__).parent
 CELERY = str(Path(sys.executable).with_name("celery"))
@@ -76,16 +76,15 @@ class Worker:
 
     def cpu_seconds(self) -> float:
         """What it has used with its children, in user and system mode."""
-        return cpu_seconds(*self._family())
+        return cpu_seconds(*family(self.process.pid))
 
     def memory_mib(self) -> float:
         """What it has in memory with its children, what they share counted once."""
-        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._family())
+        rollups = (
+            Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in family(self.process.pid)
+        )
         lines = (line.split() for rollup in rollups for line in rollup.splitlines())
         return sum(int(words[1]) for words in lines if words[0] == "Pss:") / 1024
-
-    def _family(self) -> list[int]:
-        return servers.family(self.process.pid)
 
     def notes_seconds(self) -> list[tuple[float, float]]:
         """When each task that ran was sent, and when it began, in the order of the beginnings."""

@@ -1,6 +1,5 @@
 """The subscription, on a real Redis."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -126,17 +125,12 @@ def test_silence_is_tried_and_ends_a_connection_that_does_not_answer(
         source.connect()
         try:
             assert listen(source, turns=30) == []
-            signal_to(frail_redis, signal.SIGSTOP)
+            frail_redis.pause()
             with pytest.raises(RedisConnectionError, match="silent"):
                 listen(source, turns=30)
         finally:
-            signal_to(frail_redis, signal.SIGCONT)
+            frail_redis.resume()
             source.close()
-
-
-def signal_to(server: RedisServer, number: signal.Signals) -> None:
-    assert server._process is not None
-    server._process.send_signal(number)
 
 
 def mounted_app(mounted: Mounted, monkeypatch: pytest.MonkeyPatch) -> Celery:

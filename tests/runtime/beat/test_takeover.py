@@ -1,7 +1,6 @@
 """Two beats on one Redis: whatever happens to one, nothing is sent twice."""
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -14,6 +13,7 @@ from redis import Redis
 
 from celery_runtime import LockNotHeldError, configure
 from celery_runtime.beat.redis import Scheduler
+from tests.runtime.processes import freeze, thaw
 
 if TYPE_CHECKING:
     from tests.runtime.conftest import Mounted, Service, Start
@@ -88,9 +88,9 @@ def sent(broker: Redis) -> list[str]:
     return sorted(json.loads(message)["headers"]["argsrepr"] for message in messages)
 
 
-def interrupt_amid_its_sends(holder: "Service", broker: Redis, number: signal.Signals) -> None:
+def interrupt_amid_its_sends(broker: Redis, interrupt: Callable[[], None]) -> None:
     wait_until(lambda: broker.llen("email") > 20)
-    holder.process.send_signal(number)
+    interrupt()
     assert broker.llen("email") < ENTRIES - 1
 
 
@@ -100,11 +100,11 @@ def test_a_beat_that_stood_still_notices_before_it_sends_that_another_took_over(
 ) -> None:
     holder, standby = pair(beat)
     make_due(store)
-    interrupt_amid_its_sends(holder, broker, signal.SIGSTOP)
+    interrupt_amid_its_sends(broker, lambda: freeze(holder.process.pid))
     wait_until(lambda: broker.llen("email") >= ENTRIES - 1)
     assert standby.wait_for("ready", 200) == "ticking"
 
-    holder.process.send_signal(signal.SIGCONT)
+    thaw(holder.process.pid)
     assert holder.process.wait(timeout=DEADLINE_SECONDS) == 1
     (line,) = [line for line in holder.lines() if line["level"] == "CRITICAL"]
     assert "The schedule's lock ran out" in line["message"]
@@ -118,7 +118,7 @@ def test_a_beat_that_is_killed_is_replaced_when_its_lock_is_over(
 ) -> None:
     holder, standby = pair(beat)
     make_due(store)
-    interrupt_amid_its_sends(holder, broker, signal.SIGKILL)
+    interrupt_amid_its_sends(broker, holder.process.kill)
     before = time.monotonic()
     standby.wait_for("ready", 200)
     assert time.monotonic() - before < LOCK_SECONDS + POLL_SECONDS + SLACK_SECONDS

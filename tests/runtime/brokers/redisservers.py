@@ -1,7 +1,6 @@
 """redis-server on this machine where a test needs what the containers have not: TLS, sentinels."""
 
 import shutil
-import signal
 import subprocess
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,6 +13,7 @@ from redis import Redis
 from tests.certificates import Authority
 from tests.runtime.brokers.servers import PASSWORD, wait_until_it_serves
 from tests.runtime.conftest import free_port, wait_until
+from tests.runtime.processes import freeze, thaw
 
 LOOPBACK = "127.0.0.1"
 SENTINEL_PASSWORD = "not the one of redis"
@@ -55,18 +55,16 @@ class RedisProcess:
             self._process = None
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        if self._process is not None:
+            freeze(self._process.pid)
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        if self._process is not None:
+            thaw(self._process.pid)
 
     def remove(self) -> None:
         self.stop()
         self.client.close()
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
 
 
 def tls_redis(folder: Path, authority: Authority) -> RedisProcess:

@@ -1,7 +1,6 @@
 """Brokers of this test run: real ones, on loopback, that can be stopped, paused and restarted."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from kombu.connection import Connection
 from redis import Redis
 
 from tests.runtime.conftest import free_port, wait_for_port
+from tests.runtime.processes import family, freeze, thaw
 
 #: Characters that a URL or a shell could take for their own. RabbitMQ reads a default password
 #: beyond ASCII from its environment as Latin-1, so that no client can log in with it.
@@ -71,10 +71,10 @@ class Container:
         self.wait()
 
     def pause(self) -> None:
-        self._signal(signal.SIGSTOP)
+        freeze(*self._processes())
 
     def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        thaw(*self._processes())
 
     def remove(self) -> None:
         engine("rm", "--force", "--volumes", "--time=0", self.name)
@@ -93,17 +93,9 @@ class Container:
     def execute(self, *command: str) -> str:
         return engine("exec", self.name, *command)
 
-    def _signal(self, number: signal.Signals) -> None:
-        # The first process may be a shell that waits for the broker.
-        for pid in family(int(engine("inspect", "--format={{.State.Pid}}", self.name))):
-            os.kill(pid, number)
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    # Each thread has its own children.
-    lists = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [pid, *(each for children in lists for child in children for each in family(int(child)))]
+    def _processes(self) -> list[int]:
+        # The first may be a shell that waits for the broker.
+        return family(int(engine("inspect", "--format={{.State.Pid}}", self.name)))
 
 
 def engine(*arguments: str) -> str:
@@ -218,10 +210,10 @@ class SqsServer:
         self.resume()
 
     def pause(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process.pid)
 
     def resume(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+        thaw(self.process.pid)
 
     def remove(self) -> None:
         self.client.close()
