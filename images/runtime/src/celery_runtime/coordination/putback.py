@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from celery import Task
-from celery.app.task import get_actual_ignore_result
 from celery.exceptions import Reject, Retry
 
 from celery_runtime import queues
@@ -34,12 +33,8 @@ def put_back(
         queue=queues.delivered_from(task.app, request.delivery_info or {}),
         countdown=countdown,
         retries=request.retries,
-        # Whoever waits for the result waits elsewhere: under gevent Celery would have this worker
-        # subscribe to it.
-        ignore_result=True,
         headers={
             **request.as_execution_options()["headers"],
-            "ignore_result": get_actual_ignore_result(task, request),
             # Celery would make the task its own parent: it is sent while the task runs.
             "parent_id": request.parent_id,
             **(headers or {}),
