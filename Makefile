@@ -10,6 +10,10 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
 RUN = $(UV) run --frozen --quiet
 CI = UV=$(UV) $(RUN) python -m ci
+# A clone that is new need not begin anew.
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+# Each of many processes would compile the tests and the packages of this repository.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 32
@@ -93,9 +97,9 @@ lint: $(UV) ## Style, types, Dockerfiles, shell, charts
 	$(RUN) mypy ci images/runtime/src images/demo/src images/exporter/src tests
 	$(RUN) hadolint $$(git ls-files '*Dockerfile' '*Containerfile')
 	$(RUN) shellcheck .ci/run $$(git ls-files '*.sh')
-	@for base in dev staging production; do for overlay in $$base redis sqs; do \
-	  $(CI) exec helm lint --quiet charts/celery --values "values/$$base.yaml" \
-	    --values "values/$$overlay.yaml" || exit 1; done; done
+	@$(CI) exec sh -ec 'for base in dev staging production; do for overlay in $$base redis sqs; do \
+	  helm lint --quiet charts/celery --values "values/$$base.yaml" \
+	    --values "values/$$overlay.yaml"; done; done'
 
 $(CACHE)/uv/bin/uv:
 	@python3 -m venv $(CACHE)/uv >/dev/null 2>&1 || { \
