@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 ENTRIES = 400
 LOCK_SECONDS = 3
 POLL_SECONDS = 1
-DEADLINE_SECONDS = 20
-#: On a machine with other work.
+#: On a machine with other work, where hundreds of sends took 12 s.
+DEADLINE_SECONDS = 60
+#: On such a machine.
 SLACK_SECONDS = 8
 
 

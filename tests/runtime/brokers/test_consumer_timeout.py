@@ -14,7 +14,7 @@ from tests.runtime.brokers.servers import Container
 
 TIMEOUT_SECONDS = 4
 TASK_SECONDS = 12
-SOON_SECONDS = 30
+SOON_SECONDS = 60
 LONG_ENOUGH = '{"consumer-timeout": 60000}'
 
 
