@@ -24,6 +24,14 @@ BROKERS = ("rabbitmq:4.3-management", "redis:8", "valkey/valkey:8")
 # Where each image keeps the certificates that it trusts, and the variables that pip and uv read.
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 TRUST = [f"ENV {variable}={BUNDLE}" for variable in ("SSL_CERT_FILE", "PIP_CERT")]
+#: As in the image that is stood in for: apt keeps no caches, dpkg installs no texts.
+NO_CACHES = 'Dir::Cache { pkgcache ""; srcpkgcache ""; }; APT::Keep-Downloaded-Packages "false";'
+LEAN = [
+    f"--customize-hook=echo '{NO_CACHES}' >$1/etc/apt/apt.conf.d/docker-clean",
+    "--customize-hook=rm $1/var/cache/apt/*.bin",
+    *(f"--dpkgopt=path-exclude=/usr/share/{texts}/*" for texts in ("doc", "locale", "man")),
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+]
 
 
 def provide(engine: Engine, reference: str) -> str:
@@ -38,7 +46,7 @@ def provide(engine: Engine, reference: str) -> str:
 def debian(engine: Engine, suite: str) -> str:
     """Make `debian:SUITE-slim`, which trusts what this machine trusts; returns its key."""
     reference = f"debian:{suite}-slim"
-    key = key_of(suite, " ".join(TRUST), Path(BUNDLE))
+    key = key_of(suite, " ".join([*TRUST, *LEAN]), Path(BUNDLE))
     marker = f"{reference}-{key}"
     if engine.source == "registry" or engine.has_image(marker):
         return key
@@ -59,6 +67,7 @@ def _bootstrap(work: Step, suite: str, archive: Path) -> None:
             "mmdebstrap",
             "--variant=minbase",
             "--include=ca-certificates",
+            *LEAN,
             f"--customize-hook=copy-in {BUNDLE} {Path(BUNDLE).parent}",
             "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg",
             suite,

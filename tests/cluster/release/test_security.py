@@ -41,7 +41,7 @@ except HTTPError as error:
     print(error.code)
 """
 #: Programs that run as somebody else, and what package managers leave behind.
-CACHES = ("*.deb", "*/.cache/*", "*/apt/lists/*_*")
+CACHES = ("*.deb", "*/.cache/*", "*/apt/lists/*_*", "*/apt/*pkgcache.bin")
 FIND = ["/", "-xdev", "(", "-type", "f", "-perm", "/6000", "-print", ")"]
 FIND += [word for path in CACHES for word in ("-o", "-path", path, "-print")]
 #: What Kubernetes grants to everybody: asking about oneself, and what the server can do.
