@@ -9,6 +9,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/celery-on-kubernetes
 # uv installs everything else. Without one on PATH, pip puts the pinned one into the cache.
 UV := $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
 RUN = $(UV) run --frozen --quiet
+# A distribution builds it with a profile, which version managers do not: imports take a third less.
+export UV_PYTHON ?= $(lastword $(sort $(wildcard /usr/bin/python3.1[1-4])))
 CI = UV=$(UV) $(RUN) python -m ci
 # A clone that is new need not begin anew.
 export MYPY_CACHE_DIR := $(CACHE)/mypy

@@ -9,13 +9,14 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes_validate import utils
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "celery-demo"
@@ -175,6 +176,14 @@ def files(names: str) -> list[str]:
 
 class HelmRefused(Exception):
     """Helm ended with an error; the message is what the user reads."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_schemas() -> Iterator[None]:
+    """Read each schema once; the package reads all definitions again for every object."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "schema_contents", cache(utils.schema_contents))
+        yield
 
 
 @pytest.fixture(scope="session")

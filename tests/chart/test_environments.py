@@ -2,13 +2,11 @@
 
 import json
 import re
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import kubernetes_validate
 import pytest
-from kubernetes_validate import utils
 
 from celery_runtime.settings.configuration import DEFAULT_DIRECTORY, load
 from tests.chart.conftest import CHART_VERSION, NAMESPACE, ROOT, files
@@ -65,17 +63,7 @@ def servers(environment: str) -> set[str]:
     return SERVERS.get(environment.rpartition("+")[2], {"jobs-rabbitmq", "jobs-redis"})
 
 
-@pytest.fixture
-def quick_schemas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read each schema once; the package reads all definitions again for every object."""
-    monkeypatch.setattr(utils, "schema_contents", SCHEMA_CONTENTS)
-
-
-SCHEMA_CONTENTS = cache(utils.schema_contents)
-
-
 @pytest.mark.parametrize("minor", MINORS)
-@pytest.mark.usefixtures("quick_schemas")
 def test_every_object_fits_the_schema_of_the_kubernetes_minor(
     release: "Release", minor: str
 ) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from ssl import SSLContext, create_default_context
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -79,6 +80,8 @@ def _first_newer(version: Version, files: list[dict[str, Any]]) -> tuple[Version
 
 
 def _files(locked: Mapping[str, Version]) -> dict[str, list[dict[str, Any]]]:
+    # Threads that come at once would each do it.
+    _indexes(), _trust()
     with ThreadPoolExecutor(8) as beside:
         return dict(zip(locked, beside.map(_asked, locked), strict=True))
 
@@ -86,12 +89,24 @@ def _files(locked: Mapping[str, Version]) -> dict[str, list[dict[str, Any]]]:
 @cache
 def _asked(name: str) -> list[dict[str, Any]]:
     """The files of a package, as the index that it was locked from has them."""
-    lock = tomllib.loads((ROOT / "uv.lock").read_text())
-    (index,) = {each["source"]["registry"] for each in lock["package"] if each["name"] == name}
-    asked = Request(f"{index}/{canonicalize_name(name)}/", headers={"Accept": INDEX_FORMAT})  # noqa: S310 # the lock's
-    with urlopen(asked, timeout=30) as answer:  # noqa: S310
+    page = f"{_indexes()[name]}/{canonicalize_name(name)}/"
+    asked = Request(page, headers={"Accept": INDEX_FORMAT})  # noqa: S310 # the lock's
+    with urlopen(asked, timeout=30, context=_trust()) as answer:  # noqa: S310
         files: list[dict[str, Any]] = json.load(answer)["files"]
     return files
+
+
+@cache
+def _indexes() -> dict[str, str]:
+    """Where each locked package is from."""
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    sources = {each["name"]: each["source"] for each in lock["package"]}
+    return {name: source["registry"] for name, source in sources.items() if "registry" in source}
+
+
+@cache
+def _trust() -> SSLContext:
+    return create_default_context()
 
 
 def _version(file: Mapping[str, Any]) -> Version | None:
