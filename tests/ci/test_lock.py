@@ -99,9 +99,11 @@ def _asked(name: str) -> list[dict[str, Any]]:
 @cache
 def _indexes() -> dict[str, str]:
     """Where each locked package is from."""
-    lock = tomllib.loads((ROOT / "uv.lock").read_text())
-    sources = {each["name"]: each["source"] for each in lock["package"]}
-    return {name: source["registry"] for name, source in sources.items() if "registry" in source}
+    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    found = {(each["name"], each["source"].get("registry")) for each in packages}
+    indexes = dict(found)
+    assert len(indexes) == len(found), "a package is locked from two indexes"
+    return indexes
 
 
 @cache
