@@ -93,7 +93,10 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         """Everything it wrote to either stream; a line that is not a JSON object fails."""
-        records = [json.loads(line) for line in self.log.read_text().splitlines()]
+        has_ended = self.process.poll() is not None
+        *whole, begun = self.log.read_text().split("\n")
+        # What is read while it is written can end anywhere.
+        records = [json.loads(line) for line in (*whole, *([begun] if has_ended and begun else []))]
         assert all(isinstance(record, dict) for record in records)
         return records
 
@@ -326,8 +329,9 @@ def worker(celery: Start) -> Start:
 
 @pytest.fixture
 def effects(redis_url: str) -> Iterator[Effects]:
-    """What the tasks of sharedapp leave."""
+    """What the tasks of sharedapp leave; nothing as a test begins."""
     with Redis.from_url(f"{redis_url}/2", decode_responses=True) as redis:
+        redis.flushdb()
         yield Effects(f"{redis_url}/2", redis)
 
 

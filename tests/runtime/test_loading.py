@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import celery._state
 import pytest
 from celery import Celery
 
@@ -17,6 +18,10 @@ from celery_runtime.worker.shutdown import Drain
 @pytest.fixture(autouse=True)
 def _apps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(Path(__file__).parent / "apps")
+    # Celery gives each later app of the process the tasks of all that were imported.
+    monkeypatch.setattr(
+        celery._state, "_on_app_finalizers", celery._state._on_app_finalizers.copy()
+    )
     yield
     for name in ("tinyapp", "needy", "raising"):
         sys.modules.pop(name, None)

@@ -8,10 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from celery import Celery, current_task
+from celery.signals import worker_ready
 
 app = Celery("journal")
 app.conf.update(json.loads(os.environ.get("PLAIN_SETTINGS", "{}")))
 ballast: list[bytes] = []
+pause_seconds = float(os.environ.get("PAUSE_SECONDS", "0"))
+if pause_seconds:
+
+    @worker_ready.connect
+    def wait(**_: object) -> None:
+        """Holds the loop up between its consumers and its first question."""
+        print("Pausing", flush=True)
+        time.sleep(pause_seconds)
 
 
 def write(event: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -161,17 +162,29 @@ def test_a_takeover_sends_once_what_was_missed(
 
 
 @pytest.fixture
-def scheduler(hourly: "Mounted", monkeypatch: pytest.MonkeyPatch) -> Scheduler:
+def scheduler(hourly: "Mounted", monkeypatch: pytest.MonkeyPatch) -> Iterator[Scheduler]:
     """The scheduler of a beat in this process, which holds the lock; one task is due."""
     hourly.settings["beat"]["schedule"] = {"a": {"task": "t", "every": 3600, "queue": "email"}}
     monkeypatch.setenv("CELERY_RUNTIME_DIR", str(hourly.write()))
+    with new_scheduler() as found:
+        found.lock = get_redis(found.app).lock(found.lock_key, timeout=LOCK_SECONDS)
+        found.lock.acquire()
+        found.tick()
+        yield found
+
+
+@contextmanager
+def new_scheduler() -> Iterator[Scheduler]:
+    """A scheduler of the mounted schedule, and its connections for as long."""
     app = Celery(set_as_current=False)
     configure(app)
     found = Scheduler(app)
-    found.lock = get_redis(app).lock(found.lock_key, timeout=LOCK_SECONDS)
-    found.lock.acquire()
-    found.tick()
-    return found
+    try:
+        yield found
+    finally:
+        found.connection.release()
+        get_redis(app).close()
+        app.close()
 
 
 def test_an_entry_is_neither_moved_on_nor_put_back_without_the_lock(
@@ -195,12 +208,10 @@ def test_only_the_beat_that_holds_the_lock_writes_the_schedule(
     before = store.zrange("redbeat:shop::schedule", 0, -1)
     hourly.settings["beat"]["schedule"] = {"b": {"task": "t", "every": 3600}}
     hourly.write()
-    app = Celery(set_as_current=False)
-    configure(app)
-    standby = Scheduler(app)
-    assert store.zrange("redbeat:shop::schedule", 0, -1) == before == ["redbeat:shop:a"]
-    standby.lock = scheduler.lock
-    standby.tick()
+    with new_scheduler() as standby:
+        assert store.zrange("redbeat:shop::schedule", 0, -1) == before == ["redbeat:shop:a"]
+        standby.lock = scheduler.lock
+        standby.tick()
     assert store.zrange("redbeat:shop::schedule", 0, -1) == ["redbeat:shop:b"]
 
 

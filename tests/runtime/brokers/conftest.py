@@ -1,8 +1,10 @@
 """The same suite on every broker: RabbitMQ, Redis, Valkey and Amazon SQS as moto serves it."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,6 +30,19 @@ SERVERS: dict[str, Callable[[pytest.TempPathFactory], servers.Server]] = {
     "valkey": lambda _: servers.redis("valkey/valkey:8", "valkey-server"),
     "sqs": lambda folders: servers.sqs(folders.mktemp("sqs")),
 }
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files that wait for brokers among those that compute: each process gets both."""
+    here = Path(__file__).parent
+    totals = Counter(here in item.path.parents for item in items)
+    before = Counter[bool]()
+    files = []
+    for path, tests in groupby(items, key=lambda item: item.path):
+        waits = here in path.parents
+        files.append((before[waits] / totals[waits], [*tests]))
+        before[waits] += len(files[-1][1])
+    items[:] = [test for _, tests in sorted(files, key=lambda file: file[0]) for test in tests]
 
 
 class Servers:

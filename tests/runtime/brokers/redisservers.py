@@ -108,7 +108,9 @@ def write_user(folder: Path, user: str, rights: str, *passwords: str) -> None:
 def cluster_node(folder: Path) -> RedisProcess:
     """A Redis Cluster, with all of its slots on one node."""
     port = free_port()
-    arguments = ("--port", str(port), "--cluster-enabled", "yes", *COMMON)
+    # Left to itself it takes a port 10,000 higher, among those of outgoing connections.
+    cluster = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    arguments = ("--port", str(port), *cluster, *COMMON)
     settings = {"kind": "redis", "host": LOOPBACK, "port": port}
     return RedisProcess(folder, arguments, Redis(LOOPBACK, port, password=PASSWORD), settings)
 

@@ -130,8 +130,13 @@ def rabbitmq(folder: Path) -> Container:
     name = run(
         "rabbitmq:4.3-management",
         "--hostname=broker",
+        # Before 4.3 RabbitMQ may look for the queues that the file forbids before it has read which
+        # there are, and gives up the start. Killed by the engine it stays dead.
+        "--restart=on-failure",
         "--env=RABBITMQ_DEFAULT_USER=celery",
         f"--env=RABBITMQ_DEFAULT_PASS={PASSWORD}",
+        # As in the chart: each test process has one.
+        "--env=RABBITMQ_SCHEDULER_BIND_TYPE=u",
         f"--publish=127.0.0.1:{port}:5672",
         f"--publish=127.0.0.1:{management}:15672",
         f"--volume={folder / 'test.conf'}:/etc/rabbitmq/conf.d/90-test.conf:ro",

@@ -15,6 +15,8 @@ SOON_SECONDS = 20
 #: RabbitMQ sends one in half the time. Celery's loop waits 2 s for a message, and anew after each
 #: heartbeat: with shorter ones it looks for SIGTERM by chance.
 HEARTBEAT_SECONDS = 6
+#: Longer than the one of two workers starts after the other.
+PAUSED = {"PAUSE_SECONDS": "8"}
 
 
 @pytest.fixture
@@ -78,6 +80,22 @@ def test_a_gevent_worker_leaves_a_dead_connection_where_a_plain_one_waits_for_it
     wait_until(lambda: "Connection to broker lost" in plain.log.read_text(), service=plain)
     time.sleep(5)
     assert plain.log.read_text().count("Connected to") == 2  # its own and the mailbox's
+    assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
+
+
+@pytest.mark.parametrize("pool", ["gevent", "prefork"])
+def test_a_worker_leaves_a_connection_that_dies_while_its_loop_asks_where_a_plain_one_waits(
+    between: Proxy, rabbit_bench: Bench, pool: str
+) -> None:
+    plain = rabbit_bench.plain(pool, *QUIET, environment=PAUSED)
+    shipped = rabbit_bench.shipped(pool, *QUIET, **PAUSED)
+    for worker in (plain, shipped):
+        wait_until(lambda: "Pausing" in worker.log.read_text(), service=worker)  # noqa: B023
+    between.fall_silent()
+    wait_until(lambda: LOCKED in shipped.log.read_text(), service=shipped)
+    between.lose_brokers()
+    assert_it_works(rabbit_bench, shipped)
+    assert "Connection to broker lost" not in plain.log.read_text()
     assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
 
 

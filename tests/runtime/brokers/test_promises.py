@@ -13,8 +13,8 @@ def test_the_articles_work_is_done_once(shop: Shop, pool: str) -> None:
     service = shop.worker(pool)
     emails = [shop.send("send_email", f"{n}@shop.example") for n in range(20)]
     charge = shop.send("charge_customer", 7, 2, queue=shop.email)
-    later = shop.send("send_email", "later", countdown=2)
     sent_at = time.time()
+    later = shop.send("send_email", "later", countdown=2)
     resize = [shop.app.signature("shop.resize_image", (3, edge)) for edge in (1, 2, 4)]
     sheet = chord(resize)(shop.app.signature("shop.combine_thumbnails"))
 
@@ -24,7 +24,7 @@ def test_the_articles_work_is_done_once(shop: Shop, pool: str) -> None:
     assert shop.runs(charge) == 3
     assert {way.rpartition(".")[2] for way in shop.ways(charge)} == {shop.email}
     assert later.get(timeout=20) == "later"
-    assert time.time() - sent_at >= 1.5
+    assert time.time() - sent_at >= 2
     assert {shop.runs(result) for result in [*emails, later, *sheet.parent.results]} == {1}
     assert service.stop() == 0
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 2
 ANSWER_SECONDS = 5
+#: Half of what the liveness probe allows the loop. RabbitMQ declares a queue within seconds even
+#: while its nodes choose a leader.
+LOOP_ANSWER_SECONDS = 30
 DRAIN_EVERY_SECONDS = 1.0
 DRAIN_SECONDS = 0.001
 
@@ -34,8 +37,15 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]  # celery has no types
         self.app.conf.broker_connection_timeout = limit_seconds
 
     def connection_for_read(self, heartbeat: float | None = None) -> "Connection":
-        """The connection that messages come by."""
-        return _once_connected(super().connection_for_read(heartbeat))
+        """The connection that messages come by.
+
+        Celery's loop asks the broker on it, at its start for the prefetch count, and waits for the
+        answer without limit: no heartbeat ends that, because it is the loop that looks for them.
+        """
+        connection = super().connection_for_read(heartbeat)
+        if connection.transport.driver_type == "amqp":
+            bound_open_broker_sockets(connection, LOOP_ANSWER_SECONDS)
+        return _once_connected(connection)
 
     def connection_for_write(
         self, url: str | None = None, heartbeat: float | None = None
