@@ -24,6 +24,7 @@ WORKERS = series("celery_active_worker_count", queue_name="email")
 OLDEST = series("celery_queue_oldest_message_age_seconds", queue_name="email")
 PROMISE = series("celery_queue_wait_promise_seconds", queue_name="email")
 DEAD = series("celery_dead_letter_queue_length", queue_name="email")
+HELD = series("celery_queue_held_dead_letters", queue_name="email")
 MEMBERS = series("celery_queue_members", queue_name="email")
 ONLINE = series("celery_queue_online_members", queue_name="email")
 UP = series("up")
@@ -73,6 +74,7 @@ AT_REST: Series = {
     WORKERS: "0x60",
     PROMISE: "10x60",
     DEAD: "0x60",
+    HELD: "0x60",
     MEMBERS: "3x60",
     ONLINE: "3x60",
     UP: "1x60",
@@ -202,6 +204,16 @@ FIRES: list[tuple[str, Series, int, int, Firing]] = [
         email(
             "1 messages of email could not be finished and wait among the dead letters; "
             "the limit is 0.",
+        ),
+    ),
+    (
+        "CeleryDeadLettersHeld",
+        {HELD: "0x4 14x30"},
+        9,
+        10,
+        email(
+            "For 5 minutes 14 messages that died in email have not come among its dead letters: "
+            "CeleryDeadLetters does not see them, and nobody can replay them."
         ),
     ),
     (
@@ -366,6 +378,8 @@ QUIET: list[tuple[str, str, Series]] = [
     ),
     ("CeleryNothingConsumed", "nothing known of workers", {LENGTH: "500x60"}),
     ("CeleryDeadLetters", "nothing known", {LENGTH: "500x60"}),
+    ("CeleryDeadLettersHeld", "nodes that restart", {HELD: "0x4 14x4 0x5 3x4 0x40"}),
+    ("CeleryDeadLettersHeld", "nothing known", {DEAD: "500x60"}),
     ("CeleryBeatSilent", "a beat that is replaced", {TICK: "0+60x10 stale _ 780+60x60"}),
     (
         "CeleryQueueUnderReplicated",
@@ -468,7 +482,12 @@ def test_every_alert_has_a_section_in_the_runbooks_and_every_section_an_alert(ru
         ),
         (
             OWN_RABBITMQ,
-            {"CeleryWaitOverPromise", "CeleryScalingFrozen", "CeleryQueueUnderReplicated"},
+            {
+                "CeleryWaitOverPromise",
+                "CeleryScalingFrozen",
+                "CeleryDeadLettersHeld",
+                "CeleryQueueUnderReplicated",
+            },
         ),
         (
             {

@@ -109,7 +109,7 @@ def _names(found: RunningExporter) -> set[str]:
 
 
 def _told_by_rabbitmq_alone() -> Samples:
-    depth = Depth(ready=1, unacked=1, consumers=1, members=3, online_members=3)
+    depth = Depth(ready=1, unacked=1, consumers=1, held_dead=0, members=3, online_members=3)
     snapshot = Snapshot(
         state=State(default_queue="default"),
         reading=Reading(depths={"email": depth, "email.dead": depth}),

@@ -180,6 +180,7 @@ def test_what_is_not_known_is_not_there_and_that_is_said(state: State) -> None:
         "celery_active_consumer_count",
         "celery_queue_unacked_messages",
         "celery_dead_letter_queue_length",
+        "celery_queue_held_dead_letters",
         "celery_queue_oldest_message_age_seconds",
         "celery_queue_arrivals_per_second",
     ):
@@ -194,7 +195,7 @@ def test_what_is_not_known_is_not_there_and_that_is_said(state: State) -> None:
 def test_what_the_broker_tells_is_there(state: State) -> None:
     reading = Reading(
         depths={
-            "email": Depth(ready=5, unacked=2, consumers=3),
+            "email": Depth(ready=5, unacked=2, consumers=3, held_dead=4),
             "email.dead": Depth(ready=7, unacked=0, consumers=0),
         }
     )
@@ -204,6 +205,7 @@ def test_what_the_broker_tells_is_there(state: State) -> None:
         "celery_active_consumer_count": 3,
         "celery_queue_unacked_messages": 2,
         "celery_dead_letter_queue_length": 7,
+        "celery_queue_held_dead_letters": 4,
         "celery_queue_oldest_message_age_seconds": 12.5,
     }
     for name, number in expected.items():

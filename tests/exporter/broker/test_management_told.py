@@ -41,11 +41,12 @@ def ask(api: Api) -> dict[str, Told]:
     return dict(management.queues("/", username="celery", password="secret"))
 
 
-def test_a_quorum_queue_has_copies_and_some_of_them_may_be_away(api: Api) -> None:
+def test_a_quorum_queue_holds_dead_letters_and_has_copies_some_of_them_away(api: Api) -> None:
     nodes = ["rabbit@0", "rabbit@1", "rabbit@2"]
-    quorum = {"messages_unacknowledged": 3, "members": nodes, "online": nodes[:2]}
+    told = {"messages_unacknowledged": 3, "messages_dlx": 1}
+    quorum = told | {"members": nodes, "online": nodes[:2]}
     api.body = [{"name": "email", **quorum}]
-    assert ask(api) == {"email": Told(unacked=3, members=3, online_members=2)}
+    assert ask(api) == {"email": Told(unacked=3, held_dead=1, members=3, online_members=2)}
 
 
 def test_what_is_not_told_is_not_known(api: Api) -> None:

@@ -45,8 +45,7 @@ def test_a_queue_of_which_redis_knows_nothing_is_empty(app: Celery) -> None:
 
 def test_what_a_worker_holds_is_counted(app: Celery) -> None:
     app.send_task("a", queue="email")
-    with app.connection_for_read() as connection:
-        queue = connection.SimpleQueue("email")
+    with app.connection_for_read() as connection, closing(connection.SimpleQueue("email")) as queue:
         queue.get(timeout=5)
         broker = Redis(app)
         reading = broker.read(["email"])

@@ -9,11 +9,17 @@ from celery_exporter.broker.management import Management
 from celery_exporter.broker.rabbitmq import RabbitMQ
 from celery_exporter.events.rabbitmq import RabbitEvents
 from celery_runtime import configure
+from celery_runtime.queues import TaskQueue
 from tests.exporter.conftest import StartExporter
 from tests.runtime.brokers import servers
 from tests.runtime.conftest import Mounted, Start, wait_until
 
 TASK = {"name": "tiny.work", "queue_name": "email"}
+#: What two elections in a row can leave behind before RabbitMQ 4.3.3 (its issue 16652).
+NOBODY_MOVES_THEM = """
+[supervisor:terminate_child(rabbit_fifo_dlx_sup, Pid)
+ || {_, Pid, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)].
+"""
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +134,38 @@ def test_a_management_api_that_is_away_leaves_what_amqp_tells(app: Celery) -> No
         assert broker.read(["default"]).depths["default"].unacked is None
     finally:
         broker.close()
+
+
+@pytest.fixture
+def queue(app: Celery) -> TaskQueue:
+    """A queue in which nothing has died yet."""
+    queue: TaskQueue = app.amqp.queues["default"]
+    with app.connection_for_write() as connection, connection.channel() as channel:
+        for each in (queue(channel), queue.dead_letters(channel)):
+            each.delete()
+            each.declare()
+    return queue
+
+
+def die(app: Celery, queue: TaskQueue) -> None:
+    """Send a task and let its message die."""
+    app.send_task("a", queue=queue.name)
+    with app.connection_for_write() as connection, connection.channel() as channel:
+        queue(channel).get().reject()
+
+
+def test_dead_letters_that_are_held_back_are_told_of_and_a_restart_brings_them(
+    app: Celery, queue: TaskQueue, exporter: StartExporter, server: servers.Container
+) -> None:
+    watching = exporter(CELERY_EXPORTER_MANAGEMENT_URL=management_url(server))
+    server.execute("rabbitmqctl", "eval", NOBODY_MOVES_THEM)
+    die(app, queue)
+    watching.wait_for(1, "celery_queue_held_dead_letters", queue_name="default")
+    watching.wait_for(0, "celery_dead_letter_queue_length", queue_name="default")
+    server.stop()
+    server.start()
+    watching.wait_for(1, "celery_dead_letter_queue_length", queue_name="default")
+    watching.wait_for(0, "celery_queue_held_dead_letters", queue_name="default")
 
 
 def test_a_rabbitmq_that_goes_away_and_comes_back_is_said_and_waited_for(

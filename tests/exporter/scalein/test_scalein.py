@@ -85,10 +85,10 @@ def test_a_cost_is_written_once_until_it_is_read_again() -> None:
 def test_kubernetes_is_told_the_cost_of_a_pod_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(KubeApi()) as api:
+    with closing(KubeApi()) as api, closing(Kubernetes("shop")) as kubernetes:
         api.pods = [raw_pod("io-1")]
         monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path)))
-        patch = scalein.patcher(Kubernetes("shop"))
+        patch = scalein.patcher(kubernetes)
         for cost in (11, 12):
             patch("io-1", cost)
         # Its version, when the connection is made.

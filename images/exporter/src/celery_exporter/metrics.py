@@ -234,6 +234,12 @@ def _queues(snapshot: Snapshot) -> Iterator[str]:
             if name in reading.depths
         },
     )
+    yield by(
+        "queue_name",
+        "celery_queue_held_dead_letters",
+        "Messages that died in a queue and that RabbitMQ has not moved to its dead letters yet.",
+        {name: depth.held_dead for name, depth in depths.items()},
+    )
 
 
 def _consumers(snapshot: Snapshot) -> Iterator[str]:

@@ -12,6 +12,8 @@ class Depth:
     ready: int
     unacked: int | None = None
     consumers: int | None = None
+    #: Messages that have died, and that RabbitMQ has not moved to the dead letters yet.
+    held_dead: int | None = None
     #: RabbitMQ's nodes that hold a copy of it, and those of them that are there.
     members: int | None = None
     online_members: int | None = None

@@ -13,7 +13,7 @@ import orjson
 from celery_runtime.errors import SettingsError
 
 ANSWER_SECONDS = 5
-_COLUMNS = "name,messages_unacknowledged,members,online"
+_COLUMNS = "name,messages_unacknowledged,messages_dlx,members,online"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,8 @@ class Told:
     """What the API tells of a queue; None is what it does not tell, or not yet."""
 
     unacked: int | None = None
+    #: Messages that have died in a quorum queue, and are not in its dead-letter queue yet.
+    held_dead: int | None = None
     #: Nodes that hold a copy of a quorum queue, and those of them that are there.
     members: int | None = None
     online_members: int | None = None
@@ -79,9 +81,11 @@ def _queues(status: int, body: bytes) -> dict[str, Told]:
 
 def _told(queue: Mapping[str, Any]) -> Told:
     # A queue that was declared just now has no statistics yet, and a classic one no members.
-    unacked, members, online = map(queue.get, ("messages_unacknowledged", "members", "online"))
+    unacked, held = queue.get("messages_unacknowledged"), queue.get("messages_dlx")
+    members, online = queue.get("members"), queue.get("online")
     return Told(
         unacked=None if unacked is None else int(unacked),
+        held_dead=None if held is None else int(held),
         members=None if members is None else len(members),
         online_members=None if online is None else len(online),
     )

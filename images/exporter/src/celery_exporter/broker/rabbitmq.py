@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class RabbitMQ:
-    """Knows what waits and who consumes; what is held and copied by the management API alone."""
+    """Knows what waits and who consumes; all else by the management API alone."""
 
     def __init__(self, app: Celery, management: Management | None = None) -> None:
         self._line = Line(app)
@@ -78,6 +78,7 @@ def _depth(channel: Any, queue: str, told: Told) -> Depth:  # noqa: ANN401 # kom
         ready=int(declared.message_count),
         consumers=int(declared.consumer_count),
         unacked=told.unacked,
+        held_dead=told.held_dead,
         members=told.members,
         online_members=told.online_members,
     )
