@@ -9,8 +9,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from shop import database
-from tests.demo.conftest import SHOP_ENVIRONMENT, free_port
+from shop import database, tasks
+from tests.demo.conftest import SHOP_ENVIRONMENT, closed, free_port
 
 pytestmark = pytest.mark.usefixtures("_database")
 
@@ -55,6 +55,24 @@ def test_greenlets_do_not_block_each_other_and_leave_their_connections_to_the_ne
     backends, seconds, backends_of_twice_as_many = done.stdout.split()
     assert int(backends) == int(backends_of_twice_as_many) == 8
     assert float(seconds) < 4
+
+
+@pytest.mark.usefixtures("_worker")
+def test_a_process_keeps_its_connection_from_task_to_task() -> None:
+    without = backends()
+    closed(tasks.hold.apply_async((0,), {"run": "run"}, queue="email").id)
+    kept = backends() - without
+    for _ in range(5):
+        closed(tasks.hold.apply_async((0,), {"run": "run"}, queue="email").id)
+    assert kept
+    assert kept <= backends()
+
+
+def backends() -> set[int]:
+    """Return PostgreSQL's processes that serve somebody."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'")
+        return {pid for (pid,) in cursor.fetchall()}
 
 
 def test_a_pod_that_prepares_waits_for_the_one_that_migrates() -> None:

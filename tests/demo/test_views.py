@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
 from shop import tasks
+from shop.celery import app
 from shop.models import Order, TaskRun
 from tests.demo.conftest import closed
 
@@ -35,6 +37,7 @@ def post(client: Client, path: str, body: object = None) -> tuple[int, dict[str,
         ("/users/7/metrics", {}, 1),
         ("/photos/set.png/thumbnails", {}, 4),
         ("/emails", {"to": "a@b.example", "subject": "Hello"}, 1),
+        ("/holds", {"queue": "default", "count": 3, "seconds": 0.1}, 3),
     ],
 )
 def test_work_is_accepted_with_the_ids_of_its_tasks(
@@ -63,6 +66,8 @@ def test_an_order_is_taken_before_it_is_charged(client: Client) -> None:
         ("/orders", {"amount": "much"}, 400, "amount must be a number"),
         ("/orders", {"amount": "Infinity"}, 400, "amount must be a number"),
         ("/emails", {"to": "a@b.example"}, 400, "subject"),
+        ("/holds", {"count": 1001}, 400, "count must be a number from 0 to 1000"),
+        ("/holds", {"seconds": "long"}, 400, "seconds must be a number from 0 to 3600"),
     ],
 )
 def test_a_bad_request_is_refused_with_the_mend(
@@ -71,6 +76,16 @@ def test_a_bad_request_is_refused_with_the_mend(
     answer = post(client, path, body)
     assert answer[0] == status
     assert mend in answer[1]["error"]
+
+
+def test_a_queue_that_nobody_consumes_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.conf, "task_queues", [Queue("default"), Queue("email")])
+    status, answer = post(client, "/holds", {"queue": "mail"})
+    assert status == 400
+    assert answer["error"] == "queue mail: not declared in the chart's `queues` (default, email)"
+    assert not TaskRun.objects.exists()
 
 
 @pytest.mark.parametrize("path", ["/orders/0/charge", "/photos/none.png/thumbnails"])

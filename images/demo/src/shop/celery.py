@@ -5,6 +5,7 @@ import os
 from celery import Celery
 
 import celery_runtime
+from shop.environment import TASKS_PER_CONNECTION, under_gevent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
 
@@ -19,6 +20,10 @@ app.conf.task_routes = {
     "shop.tasks.resize_image": {"queue": "thumbnails"},
     "shop.tasks.send_email": {"queue": "email"},
 }
+
+if not under_gevent():
+    # The ledger replaces one that the database has closed. To a pool it must go back.
+    app.conf.CELERY_DB_REUSE_MAX = TASKS_PER_CONNECTION
 
 # Workers and beat get the mounted settings in any case; this line gives them to
 # producers too, and does nothing where no settings are mounted.

@@ -9,6 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 CONNECT_TIMEOUT_SECONDS = 5
 CONNECTION_SECONDS = 60
+#: Celery's default is to close a process' connection before and after each task.
+TASKS_PER_CONNECTION = 100
 #: More than a gevent worker's tasks at a time: each keeps one for as long as it runs.
 MOST_CONNECTIONS = 100
 
@@ -51,14 +53,20 @@ def _keeping() -> dict[str, Any]:
     """How long connections are kept.
 
     Under gevent each task is a thread to Django and would make one of its own, at ten times the
-    price of what it asks: they come from a pool. A web server's thread keeps its one.
+    price of what it asks: they come from a pool. A web server's thread keeps its one, and so does a
+    process of prefork (see TASKS_PER_CONNECTION).
     """
     timeout = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
+    if not under_gevent():
         return {"CONN_MAX_AGE": CONNECTION_SECONDS, "OPTIONS": timeout}
     pool = {"min_size": 0, "max_size": MOST_CONNECTIONS, "timeout": CONNECT_TIMEOUT_SECONDS}
     return {"OPTIONS": {**timeout, "pool": pool}}
+
+
+def under_gevent() -> bool:
+    """Tell whether this process' threads are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _port(parts: SplitResult) -> int:

@@ -11,7 +11,12 @@ from celery.result import AsyncResult
 
 from shop import photos, tasks
 from shop.accounting import Expected
+from shop.celery import app
 from shop.models import Order
+
+
+class UnknownQueue(ValueError):
+    """No worker would ever consume this queue; the message names those that are declared."""
 
 
 def send_charges(run: str, count: int) -> list[Expected]:
@@ -58,6 +63,14 @@ def send_broken_chord(run: str, photo: str, missing: str) -> list[Expected]:
     """Have a photograph made small in every size but the last, which needs a missing one."""
     *sizes, last = photos.EDGES
     return _send_chord(run, photo, [*((photo, size) for size in sizes), (missing, last)])
+
+
+def refuse_unknown(queue: str) -> None:
+    """Raise UnknownQueue for a queue that the chart does not declare, where it declares any."""
+    declared = {each.name for each in app.conf.task_queues or ()}
+    if declared and queue not in declared:
+        known = ", ".join(sorted(declared))
+        raise UnknownQueue(f"{queue}: not declared in the chart's `queues` ({known})")
 
 
 def send_holds(run: str, queue: str, count: int, seconds: float) -> list[Expected]:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("users/<int:user>/metrics", views.metrics),
     path("photos/<str:photo>/thumbnails", views.thumbnails),
     path("emails", views.emails),
+    path("holds", views.holds),
     path("runs/<str:run_id>", views.run),
     path("healthz", healthz),
 ]

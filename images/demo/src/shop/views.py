@@ -15,7 +15,11 @@ from kombu.exceptions import OperationalError
 from shop import photos, pipelines, runs
 from shop.accounting import Expected
 from shop.models import Order
-from shop.web import BadRequest, amount_of, answers_bad_requests, json_body
+from shop.web import BadRequest, amount_of, answers_bad_requests, json_body, number_of
+
+# What one request may ask for: it is answered when all is sent.
+MOST_HOLDS = 1000
+MOST_HOLD_SECONDS = 3600
 
 
 @require_POST
@@ -63,6 +67,21 @@ def emails(request: HttpRequest) -> JsonResponse:
         raise BadRequest('both "to" and "subject" are needed')
     to, subject, key = str(body["to"]), str(body["subject"]), str(body.get("key") or uuid4())
     return _accept(request, lambda run: [pipelines.email(to, subject, key, run)])
+
+
+@require_POST
+@answers_bad_requests
+def holds(request: HttpRequest) -> JsonResponse:
+    """Have `count` slots of the workers of `queue` held for `seconds` each."""
+    body = json_body(request)
+    queue = str(body.get("queue", "default"))
+    count = int(number_of(body, "count", default=1, most=MOST_HOLDS))
+    seconds = number_of(body, "seconds", default=10, most=MOST_HOLD_SECONDS)
+    try:
+        pipelines.refuse_unknown(queue)
+    except pipelines.UnknownQueue as error:
+        raise BadRequest(f"queue {error}") from error
+    return _accept(request, lambda run: pipelines.send_holds(run, queue, count, seconds))
 
 
 @require_GET

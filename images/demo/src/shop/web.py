@@ -42,6 +42,14 @@ def amount_of(body: Mapping[str, object]) -> Decimal:
     return amount.quantize(Decimal("0.01"))
 
 
+def number_of(body: Mapping[str, object], key: str, *, default: float, most: float) -> float:
+    """Return a number of a request's body, from 0 to `most`."""
+    number = body.get(key, default)
+    if not isinstance(number, int | float) or not 0 <= number <= most:
+        raise BadRequest(f"{key} must be a number from 0 to {most:g}")
+    return float(number)
+
+
 def answers_bad_requests(view: View) -> View:
     """Turn a `BadRequest` of `view` into a 400 with its message."""
 

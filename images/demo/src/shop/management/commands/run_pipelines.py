@@ -8,9 +8,8 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from kombu.exceptions import OperationalError
 
-from shop import runs
+from shop import pipelines, runs
 from shop.accounting import FINAL, Expected
-from shop.celery import app
 from shop.gateway_client import GatewayError
 from shop.models import Run
 from shop.scenarios import SCENARIOS, Options, Scenario
@@ -44,7 +43,10 @@ class Command(BaseCommand):
     ) -> None:
         """Send, wait and report; exit 1 if anything is undone."""
         options = Options.among(given)
-        _refuse_unknown_queue(options.queue)
+        try:
+            pipelines.refuse_unknown(options.queue)
+        except pipelines.UnknownQueue as error:
+            raise CommandError(f"--queue {error}") from error
         record = begin(run or f"run-{uuid4().hex[:12]}", scenario)
         expected = _send(SCENARIOS[scenario], record, options)
         self._print(event="sent", run=record.pk, task_ids=[task.task_id for task in expected])
@@ -91,11 +93,3 @@ def _send(scenario: Scenario, run: Run, options: Options) -> list[Expected]:
     run.expected = [asdict(task) for task in expected]
     run.save(update_fields=["expected"])
     return expected
-
-
-def _refuse_unknown_queue(queue: str) -> None:
-    """Refuse a queue that no worker would ever consume."""
-    declared = {declared.name for declared in app.conf.task_queues or ()}
-    if declared and queue not in declared:
-        known = ", ".join(sorted(declared))
-        raise CommandError(f"--queue {queue}: not declared in the chart's `queues` ({known})")
