@@ -86,9 +86,8 @@ def _exec(options: argparse.Namespace) -> None:
         host.ensure(host.TEST_SERVERS)
     if options.browser:
         host.ensure(host.BROWSER)
-    env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
-    if options.brokers:
-        env |= _brokers()
+    env = {**os.environ, **(_brokers() if options.brokers else {})}
+    env |= {"PATH": f"{BIN}:{os.environ['PATH']}", "KUBECONFIG": str(KUBECONFIG)}
     gotools.link(cluster.helm())
     if options.kube_score:
         gotools.link(gotools.build("kube-score", "github.com/zegl/kube-score/cmd/kube-score"))

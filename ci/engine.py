@@ -126,7 +126,8 @@ def _podman_settings() -> Path:
     """Write settings under which podman starts privileged containers in a narrow sandbox.
 
     crun refuses hybrid cgroups; podman's default limits exceed a sandbox's hard ones, and podman
-    lowers its own process limit to the kernel's pid_max before a container inherits it.
+    lowers its own process limit to the kernel's pid_max before a container inherits it. It allows
+    a container 2,048 tasks: a node is one, and has those of all its pods.
     """
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     pid_max = int(Path("/proc/sys/kernel/pid_max").read_text())
@@ -138,6 +139,7 @@ def _podman_settings() -> Path:
 runtime = "runc"
 [containers]
 default_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]
+pids_limit = 0
 """
     )
     return path

@@ -42,7 +42,6 @@ def test_the_rest_of_its_configuration_follows_the_values(helm: "Helm") -> None:
     assert conf["consumer_timeout"] == "86400000"
     assert conf["disk_free_limit.absolute"] == str(4 * 2**30)
     assert conf["default_queue_type"] == "quorum"
-    assert conf["deprecated_features.permit.transient_nonexcl_queues"] == "false"
 
 
 def test_settings_of_ones_own_come_last_as_the_later_of_two_lines_counts(helm: "Helm") -> None:
@@ -76,6 +75,10 @@ def test_credentials_come_from_the_secret(helm: "Helm") -> None:
 def test_an_existing_secret_replaces_the_generated_one(helm: "Helm") -> None:
     values = {"auth": {"existingSecret": "login"}}
     assert not helm.template(values, chart="rabbitmq", release="mq").all("Secret")
+
+
+def test_its_threads_are_bound_to_no_core_that_another_binds_its_own_to(helm: "Helm") -> None:
+    assert _broker(helm).env["RABBITMQ_SCHEDULER_BIND_TYPE"] == "u"
 
 
 def test_the_node_has_a_name_that_outlives_its_pod(helm: "Helm") -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ class Machine:
 def test_a_docker_that_can_pull_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Machine(monkeypatch, tmp_path, "docker info", "docker pull")
     assert (choose().name, choose().source) == ("docker", "registry")
+
+
+def test_a_node_has_no_limit_of_tasks_which_its_pods_would_share(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Machine(monkeypatch, tmp_path, "nothing")
+    settings = Path(choose().env["CONTAINERS_CONF"]).read_text()
+    assert tomllib.loads(settings)["containers"]["pids_limit"] == 0
 
 
 def test_a_docker_client_without_an_engine_is_no_docker(

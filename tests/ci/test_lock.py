@@ -31,6 +31,8 @@ from ci.paths import ROOT
 INDEX_FORMAT = "application/vnd.pypi.simple.v1+json"
 #: How long ago a newer version may have come out that the lock does not have.
 LONGEST_BEHIND = timedelta(days=365)
+#: One lost answer of hundreds says nothing of a package.
+ATTEMPTS = 3
 IMAGES = ("celery-runtime", "celery-exporter", "celery-demo")
 
 
@@ -91,8 +93,15 @@ def _asked(name: str) -> list[dict[str, Any]]:
     """The files of a package, as the index that it was locked from has them."""
     page = f"{_indexes()[name]}/{canonicalize_name(name)}/"
     asked = Request(page, headers={"Accept": INDEX_FORMAT})  # noqa: S310 # the lock's
-    with urlopen(asked, timeout=30, context=_trust()) as answer:  # noqa: S310
-        files: list[dict[str, Any]] = json.load(answer)["files"]
+    for attempt in range(ATTEMPTS):
+        try:
+            with urlopen(asked, timeout=30, context=_trust()) as answer:  # noqa: S310
+                files: list[dict[str, Any]] = json.load(answer)["files"]
+        except OSError:
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            break
     return files
 
 

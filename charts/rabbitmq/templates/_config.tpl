@@ -6,8 +6,6 @@
 default_queue_type = quorum
 # Milliseconds. A message held longer is taken back and delivered again.
 consumer_timeout = {{ mul (.Values.consumerTimeoutSeconds | int64) 1000 }}
-# RabbitMQ 4.3 refuses these queues, which nothing should need; refuse them on every version.
-deprecated_features.permit.transient_nonexcl_queues = false
 
 # 60 % of the container's memory limit: the rest is for the write-ahead log and garbage
 # collection, so that publishers are held back before the kernel kills the node.

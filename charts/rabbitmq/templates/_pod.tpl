@@ -19,6 +19,9 @@ securityContext:
   value: {{ include "rabbitmq.nodeName" (list . "$(POD_NAME)" "$(POD_NAMESPACE)") }}
 - name: RABBITMQ_LOGS
   value: "-"
+# RabbitMQ would bind its first thread to the node's first core, as each other RabbitMQ there does.
+- name: RABBITMQ_SCHEDULER_BIND_TYPE
+  value: u
 {{ include "rabbitmq.userEnv" . }}
 {{- end -}}
 
