@@ -17,28 +17,54 @@ from tests.cluster.shop import SMALL, Shop
 
 DIAGNOSTICS = Path(__file__).parent / "diagnostics"
 INSTALLED = pytest.StashKey[Shop]()
-#: The folders in the order in which processes take them: whoever begins with the longest is not
-#: left alone with it at the end.
-LONGEST_FIRST = ("scaling", "faults", "servers", "work", "release", "production")
+#: The order in which processes take files: whoever begins with the longest is not left alone with
+#: it at the end. A file of one or two tests is taken together with one more: the faults with the
+#: sixth, the rotation with the seventh.
+LONGEST_FIRST = (
+    "test_autoscaling",
+    "test_hpa",
+    "test_keda",
+    "test_faults",
+    "test_rabbitmq_nodes",
+    "test_redis_broker",
+    "test_rotation",
+    "test_install",
+    "test_production",
+    "test_upgrade",
+    "test_triggers",
+    "test_start",
+    "test_interruption",
+    "test_network",
+    "test_security",
+    "test_workloads",
+)
+#: These stop KEDA, of which there is one, or rely on it and hold no lock.
+TOGETHER = {"test_autoscaling", "test_hpa", "test_keda"}
 
 
-class ByFolder(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
-    """Tests of one folder run in one process, on one shop."""
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Tests of one file, or of those that are to be together, run in one process, on one shop."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return str(Path(nodeid.partition("::")[0]).parent)
+        file = Path(nodeid.partition("::")[0])
+        return str(file.parent if file.stem in TOGETHER else file)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFolder:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     """Share the tests out among processes."""
-    return ByFolder(config, log)
+    return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest, after those that are no test of a cluster."""
-    places = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.parent.name, -1))
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+
+    def place(path: Path) -> int:
+        ours = Path(__file__).parent in path.parents
+        return places.get(path.stem, len(places)) if ours else -1
+
+    items.sort(key=lambda item: place(item.path))
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +76,7 @@ def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     installed.remove()
     install(installed.target)
     yield installed
-    installed.remove()
+    installed.remove(wait=False)
 
 
 def target(namespace: str, *values: Path, autoscaling: str = "none") -> Target:
@@ -70,11 +96,24 @@ def target(namespace: str, *values: Path, autoscaling: str = "none") -> Target:
 
 
 @contextmanager
+def relying_on_keda(folders: pytest.TempPathFactory) -> Iterator[None]:
+    """Wait until no other process of the tests has stopped KEDA; none does meanwhile."""
+    with _keda_lock(folders, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
 def alone_with_keda(folders: pytest.TempPathFactory) -> Iterator[None]:
-    """Wait until no other process of the tests needs KEDA, or has stopped it."""
+    """Wait until no other process of the tests relies on KEDA, which may then be stopped."""
+    with _keda_lock(folders, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def _keda_lock(folders: pytest.TempPathFactory, kind: int) -> Iterator[None]:
     # The folder of all processes.
     with (folders.getbasetemp().parent / "keda.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, kind)
         yield
 
 

@@ -1,12 +1,12 @@
-"""The shop's database, asked from outside the cluster: a question costs no process."""
+"""The shop's database, asked from outside the cluster."""
 
-import subprocess
 from contextlib import suppress
 from functools import cached_property
 
 import psycopg
 
 from ci.demo import Target
+from tests.cluster.forward import Forward
 
 CONNECT_SECONDS = 10
 
@@ -15,7 +15,7 @@ class Ledger:
     """PostgreSQL behind a forwarded port; opened by the first question, and again when lost."""
 
     def __init__(self, target: Target, url: str) -> None:
-        self._target = target
+        self._forward = Forward(target, "statefulset/shop-postgres", 5432)
         #: As the shop's own pods have it.
         self._url = url
 
@@ -32,10 +32,7 @@ class Ledger:
         if "_connection" in self.__dict__:
             with suppress(psycopg.Error):
                 self.__dict__.pop("_connection").close()
-        if "_forward" in self.__dict__:
-            forward = self.__dict__.pop("_forward")
-            forward.kill()
-            forward.communicate()
+        self._forward.close()
 
     def _ask(self, query: str) -> list[list[str]]:
         rows = self._connection.execute(query.encode()).fetchall()
@@ -43,21 +40,5 @@ class Ledger:
 
     @cached_property
     def _connection(self) -> psycopg.Connection:
-        assert self._forward.stdout
-        # Forwarding from 127.0.0.1:40001 -> 5432
-        told = self._forward.stdout.readline()
-        port = int(told.partition(" -> ")[0].rpartition(":")[2])
-        url = self._url.replace("@shop-postgres:5432/", f"@127.0.0.1:{port}/")
+        url = self._url.replace("@shop-postgres:5432/", f"@127.0.0.1:{self._forward.port}/")
         return psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS)
-
-    @cached_property
-    def _forward(self) -> subprocess.Popen[str]:
-        pod = ("port-forward", "statefulset/shop-postgres", "--address=127.0.0.1", ":5432")
-        command = [str(word) for word in self._target.kubectl(*pod)]
-        return subprocess.Popen(
-            command,
-            env=self._target.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,12 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
-from uuid import uuid4
+
+from pykube import HTTPClient, KubeConfig, Pod
 
 from ci.demo import RELEASE, Target
 from ci.paths import ROOT
 from ci.steps import Problem, capture, succeeds
+from tests.cluster import inside
 from tests.cluster.ledger import Ledger
+from tests.cluster.web import Refused, Web
 
 T = TypeVar("T")
 CHART = ROOT / "charts" / "celery"
@@ -41,6 +44,22 @@ class Shop:
     def get(self, *arguments: str) -> Any:  # noqa: ANN401
         """Return the object or list that `kubectl get` finds."""
         return json.loads(self.kubectl("get", *arguments, "--output=json"))
+
+    def exec(self, pod: str, *command: str, container: str = "") -> str:
+        """Return what a command in a pod prints; raises Problem, one of them AnswerLost."""
+        code, said, errors = self._inside(pod, command, container)
+        if code:
+            raise Problem(f"{pod}: {' '.join(command)}: exit code {code}: {errors.strip() or said}")
+        return said
+
+    def does(self, pod: str, *command: str) -> bool:
+        """Tell whether a command in a pod succeeds; raises Problem where it does not run."""
+        return self._inside(pod, command, "")[0] == 0
+
+    def _inside(self, pod: str, command: Sequence[str], container: str) -> tuple[int, str, str]:
+        options = [f"--container={container}"] if container else []
+        exec_ = self.target.kubectl("exec", "--stdin", pod, *options)
+        return inside.run(exec_, command, env=self.target.env)
 
     def answers(self, *arguments: str) -> bool:
         """Tell whether a kubectl command succeeds."""
@@ -89,27 +108,23 @@ class Shop:
         """Run a scenario to its end; returns its report and fails on anything undone."""
         return self._events(*options)[-1]
 
-    def send(self, *options: str) -> tuple[str, list[str]]:
-        """Send a scenario's tasks and leave; returns the run and the tasks' ids, as they were sent.
-
-        The ids are the ledger's: `kubectl exec` was seen to lose what a command printed.
-        """
-        run = f"run-{uuid4().hex[:12]}"
-        self._events(*options, f"--run={run}", "--no-wait")
-        rows = self.sql(f"SELECT task_id FROM shop_taskrun WHERE run = '{run}' ORDER BY sent_at")  # noqa: S608
-        if not rows:
-            raise Problem(f"nothing was sent in {run}")
-        return run, [task_id for (task_id,) in rows]
+    def hold(self, queue: str = "default", *, count: int = 1, seconds: float) -> list[str]:
+        """Send tasks that each hold a slot of the workers of a queue; returns their ids."""
+        wish = {"queue": queue, "count": count, "seconds": seconds}
+        sent: list[str] = self._web.post("/holds", wish)["task_ids"]
+        return sent
 
     def _events(self, *options: str) -> list[dict[str, Any]]:
-        out = self.kubectl(
-            "exec", "deploy/shop-web", "--", "django-admin", "run_pipelines", *options
-        )
+        out = self.exec("deploy/shop-web", "django-admin", "run_pipelines", *options)
         return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
     @cached_property
     def _ledger(self) -> Ledger:
         return Ledger(self.target, self.secret("shop-database")["DATABASE_URL"])
+
+    @cached_property
+    def _web(self) -> Web:
+        return Web(self.target)
 
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query to the shop's database, every value as text."""
@@ -117,7 +132,7 @@ class Shop:
 
     def tasks(self, *task_ids: str) -> dict[str, Mapping[str, str]]:
         """Return what the ledger holds of these tasks, by their ids."""
-        columns = ("state", "starts", "worker_group", "hostname", "retries")
+        columns = ("state", "starts", "queue", "worker_group", "hostname", "retries")
         wanted = ", ".join(f"'{task_id}'" for task_id in task_ids)
         names = ", ".join(columns)
         rows = self.sql(f"SELECT task_id, {names} FROM shop_taskrun WHERE task_id IN ({wanted})")  # noqa: S608
@@ -142,21 +157,32 @@ class Shop:
 
     def pods(self, selector: str) -> list[str]:
         """Return the names of the pods with these labels that are not being deleted."""
-        items = self.get("pods", "--selector", selector)["items"]
         return [
-            pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"]
+            pod["metadata"]["name"]
+            for pod in self.all_pods(selector)
+            if "deletionTimestamp" not in pod["metadata"]
         ]
+
+    def all_pods(self, selector: str) -> list[Any]:
+        """Return the pods with these labels, whatever becomes of them."""
+        query = Pod.objects(self._api, namespace=self.target.namespace).filter(selector=selector)
+        return [pod.obj for pod in query]
+
+    @cached_property
+    def _api(self) -> HTTPClient:
+        # Tests look at pods every second: kubectl would be a process each time.
+        return HTTPClient(KubeConfig.from_file(self.target.env["KUBECONFIG"]))
 
     def addresses(self, selector: str) -> list[str]:
         """Return the addresses of the pods with these labels that have one."""
-        items = self.get("pods", "--selector", selector)["items"]
-        return [pod["status"]["podIP"] for pod in items if pod["status"].get("podIP")]
+        pods = self.all_pods(selector)
+        return [pod["status"]["podIP"] for pod in pods if pod["status"].get("podIP")]
 
     def restarts(self, selector: str) -> dict[str, int]:
         """Return how often each container of the pods with these labels was started again."""
         return {
             f"{pod['metadata']['name']}/{container['name']}": container["restartCount"]
-            for pod in self.get("pods", "--selector", selector)["items"]
+            for pod in self.all_pods(selector)
             for container in pod["status"].get("containerStatuses", [])
         }
 
@@ -198,15 +224,16 @@ class Shop:
         data = self.get("secret", name)["data"]
         return {key: b64decode(value).decode() for key, value in data.items()}
 
-    def remove(self) -> None:
+    def remove(self, *, wait: bool = True) -> None:
         """Remove the namespace with all that is in it."""
-        if "_ledger" in self.__dict__:
-            self._ledger.close()
+        for port in {"_ledger", "_web"} & self.__dict__.keys():
+            self.__dict__.pop(port).close()
         namespace = self.target.namespace
         self.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
         # Workers would wait for a broker that goes with them, to give back what they hold.
         self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
-        self.kubectl("wait", "--for=delete", f"namespace/{namespace}", "--timeout=120s")
+        if wait:
+            self.kubectl("wait", "--for=delete", f"namespace/{namespace}", "--timeout=120s")
 
     def diagnosis(self) -> str:
         """Return pods, events and logs as one text."""
@@ -229,7 +256,7 @@ class Shop:
 
 
 @contextmanager
-def flowing(send: Callable[[], list[str]]) -> Iterator[list[str]]:
+def flowing(send: Callable[[], list[str]], *, every_seconds: float = 3) -> Iterator[list[str]]:
     """Send tasks until the end of the block; a send that the broker refuses fails the test."""
     sent: list[str] = []
     refused: list[str] = []
@@ -237,13 +264,12 @@ def flowing(send: Callable[[], list[str]]) -> Iterator[list[str]]:
     def flow() -> None:
         try:
             sent.extend(send())
-        except Problem as problem:
-            # The pod that sends may be the one that is replaced.
-            if "does not take tasks" in str(problem):
-                refused.append(str(problem))
+        except Refused as problem:
+            refused.append(str(problem))
+        except Problem:
+            pass  # the pod that sends may be the one that is replaced
 
-    # A command of Django's is a second's work for a CPU.
-    with repeating(flow, every_seconds=3):
+    with repeating(flow, every_seconds=every_seconds):
         yield sent
     assert not refused
     assert sent
@@ -268,11 +294,13 @@ def repeating(act: Callable[[], object], *, every_seconds: float) -> Iterator[No
     followed.result()
 
 
-def eventually(ask: Callable[[], T], *, within_seconds: float, what: str) -> T:
+def eventually(
+    ask: Callable[[], T], *, within_seconds: float, what: str, every_seconds: float = 1
+) -> T:
     """Return the first true answer; fails with the last one when the time is over."""
     deadline = time.monotonic() + within_seconds
     while not (answer := ask()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_seconds:g} s: {what}; last seen: {answer!r}")
-        time.sleep(1)
+        time.sleep(every_seconds)
     return answer

@@ -4,7 +4,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,9 @@ from statistics import median
 from typing import Any
 
 from ci.steps import Problem
+from tests.cluster.inside import AnswerLost
 from tests.cluster.shop import Shop
+from tests.faults.held import bring
 from tests.faults.strikes import Fault, Field, plan
 from tests.faults.verdict import Line, Strike, Verdict, judge, silence_seconds
 from tests.faults.whereabouts import dead_letters, waiting
@@ -63,6 +65,8 @@ class Outcome:
     verdict: Verdict
     strikes: list[Strike]
     lines: list[Line]
+    #: Dead letters that came by the runbook alone, by queue.
+    held: Mapping[str, int]
     #: How many tasks were accepted, as the producer says; None where its last word was lost.
     told: int | None
     #: When there was nothing more to send.
@@ -87,6 +91,7 @@ class Outcome:
             **asdict(self.order),
             **asdict(self.verdict),
             "told": self.told,
+            "held": self.held,
             "struck": len(self.strikes) - len(self.missed),
             "missed": [f"{strike.name}: {strike.error}" for strike in self.missed],
             "seconds": round(self.seconds),
@@ -109,12 +114,14 @@ def fight(
     traffic.join()
     assert not traffic.error, f"the producer ended with an error: {traffic.error}"
     _settle(shop, order)
+    held = bring(field)
     lines = ledger(shop, order.run)
     return Outcome(
         order=order,
         verdict=judge(lines, dead_letters(shop), waiting(shop)),
         strikes=struck,
         lines=lines,
+        held=held,
         told=traffic.accepted,
         sent_at=traffic.ended_at,
         seconds=time.monotonic() - began,
@@ -144,10 +151,8 @@ class Traffic(threading.Thread):
         }
         words = [f"--{name}={value}" for name, value in options.items()]
         try:
-            said = self._shop.kubectl(
-                "exec", "deploy/shop-web", "--", "django-admin", "run_traffic", *words
-            )
-            if said:  # `kubectl exec` was seen to lose what a command printed
+            with suppress(AnswerLost):
+                said = self._shop.exec("deploy/shop-web", "django-admin", "run_traffic", *words)
                 self.accepted = json.loads(said.splitlines()[-1])["accepted"]
         except Exception as error:  # told by whoever waits for it
             self.error = error

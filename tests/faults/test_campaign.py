@@ -31,6 +31,7 @@ def test_a_fault_that_could_not_be_struck_is_told_and_has_no_silence() -> None:
         verdict=judge([line(1)], set()),
         strikes=[Strike("a", at(0), at(1), "gone")],
         lines=[line(1)],
+        held={},
         told=None,
         sent_at=at(14),
         seconds=20,
@@ -49,6 +50,7 @@ def test_each_kind_of_fault_has_its_silences_until_the_next_one_or_the_end_of_th
         verdict=judge(lines, set()),
         strikes=strikes,
         lines=lines,
+        held={"email": 2},
         told=5,
         sent_at=at(14),
         seconds=20,
@@ -59,4 +61,4 @@ def test_each_kind_of_fault_has_its_silences_until_the_next_one_or_the_end_of_th
         "a": {"times": 1, "median_seconds": 6, "max_seconds": 6},
         "b": {"times": 1, "median_seconds": 2, "max_seconds": 2},
     }
-    assert (figures["accepted"], figures["lost"]) == (5, [])
+    assert (figures["accepted"], figures["lost"], figures["held"]) == (5, [], {"email": 2})

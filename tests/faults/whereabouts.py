@@ -2,11 +2,8 @@
 
 import json
 
-from ci.steps import Problem
 from tests.cluster.shop import Shop
 
-END = "That is all"
-ATTEMPTS = 3
 #: The messages of all queues but dead letters, taken and given back, and what workers have.
 WAITING = """
 from celery_runtime.app import app
@@ -40,14 +37,6 @@ def dead_letters(shop: Shop) -> dict[str, str]:
 
 
 def _said(shop: Shop, *command: str) -> str:
-    """Where the app is and no task; it may just be starting. Raises Problem.
-
-    `kubectl exec` was seen to lose what a command printed: an end says that nothing is missing.
-    """
+    """Where the app is and no task; it may just be starting. Raises Problem."""
     shop.kubectl("rollout", "status", "deployment/jobs-beat", "--timeout=120s")
-    shell = ("sh", "-c", f'"$@" && echo "{END}"', "sh")
-    for _ in range(ATTEMPTS):
-        said = shop.kubectl("exec", "deploy/jobs-beat", "--", *shell, *command)
-        if said.endswith(f"{END}\n"):
-            return said.removesuffix(f"{END}\n")
-    raise Problem(f"{command[0]} has not said all")
+    return shop.exec("deploy/jobs-beat", *command)

@@ -26,7 +26,7 @@ def struck(request: pytest.FixtureRequest) -> Iterator[Shop]:
     shop.remove()
     install(shop.target)
     yield shop
-    shop.remove()
+    shop.remove(wait=False)
 
 
 def test_every_accepted_task_is_done_once_whatever_breaks(struck: Shop) -> None:

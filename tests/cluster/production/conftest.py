@@ -8,7 +8,7 @@ import pytest
 
 from ci.demo import install, namespace
 from ci.paths import ROOT
-from tests.cluster.conftest import INSTALLED, alone_with_keda, target
+from tests.cluster.conftest import INSTALLED, relying_on_keda, target
 from tests.cluster.shop import Shop
 
 #: With characters that a URL, a shell and a configuration file each read in their own way.
@@ -31,7 +31,7 @@ def production(
     files = (ROOT / "values" / "production.yaml", Path(__file__).parent / "small.yaml")
     shop = Shop(target("celery-test-production", *files, autoscaling="keda"))
     request.config.stash[INSTALLED] = shop
-    with alone_with_keda(tmp_path_factory):
+    with relying_on_keda(tmp_path_factory):
         shop.remove()
         shop.apply(namespace(shop.target.namespace))
         for name, texts in SECRETS.items():

@@ -30,32 +30,27 @@ except HTTPError as error:
 
 def test_servers_answer_by_tls_alone(production: Shop) -> None:
     ports = ("5671", "15671", "5672", "15672")
-    script = ("python", "-c", CONNECTS)
-    said = production.kubectl(
-        "exec", "deploy/shop-web", "--", *script, "jobs-rabbitmq-nodes", *ports
-    )
+    python = ("python", "-c", CONNECTS, "jobs-rabbitmq-nodes")
+    said = production.exec("deploy/shop-web", *python, *ports)
     assert said.split("\n")[:4] == ["5671 open", "15671 open", "5672 closed", "15672 closed"]
-    redis = ("redis-cli", "-h", "jobs-redis", "ping")
-    assert not production.answers("exec", "jobs-redis-0", "--", *redis)
+    assert not production.does("jobs-redis-0", "redis-cli", "-h", "jobs-redis", "ping")
 
 
 def test_a_lost_connection_takes_no_other_with_it(production: Shop) -> None:
     pair = Authority().signed("localhost")
     script = (ROOT / "tests" / "runtime" / "two_connections.py").read_text()
     texts = (pair.certificate.decode(), pair.key.decode())
-    python = ("exec", "deploy/jobs-worker-io", "--", "python", "-c", script)
-    said = production.kubectl(*python, *texts).split()
+    said = production.exec("deploy/jobs-worker-io", "python", "-c", script, *texts).split()
     assert said == ["BrokenPipeError", "SSLWantReadError"]
 
 
 def test_flower_shows_a_task_to_whom_has_the_login_alone(production: Shop) -> None:
-    _, (task,) = production.send("--scenario=hold", "--queue=default", "--seconds=0")
+    (task,) = production.hold(seconds=0)
     login = "{username}:{password}".format_map(production.secret("jobs-flower"))
 
     def shown(login: str) -> str:
         address = f"http://jobs-flower:5555/api/task/info/{task}"
-        python = ("exec", "deploy/shop-web", "--", "python", "-c", SHOWN)
-        return production.kubectl(*python, address, login).strip()
+        return production.exec("deploy/shop-web", "python", "-c", SHOWN, address, login).strip()
 
     eventually(lambda: shown(login) == "SUCCESS", within_seconds=30, what="Flower shows the task")
     assert shown("") == shown("flower:guess") == "401"
@@ -82,9 +77,7 @@ def test_an_upgrade_with_the_same_values_restarts_nothing(production: Shop) -> N
 
 
 def test_a_broker_node_that_is_lost_costs_no_task(production: Shop) -> None:
-    _, tasks = production.send(
-        "--scenario=hold", "--queue=default", f"--count={TASKS}", "--seconds=2"
-    )
+    tasks = production.hold(count=TASKS, seconds=2)
     workers = "app.kubernetes.io/component=worker"
     before = production.restarts(workers)
     production.kubectl("delete", "pod", "jobs-rabbitmq-1", "--grace-period=0", "--force")

@@ -20,7 +20,7 @@ def test_every_part_of_the_release_runs(shop: Shop, api: HTTPClient) -> None:
 
 
 def test_no_container_has_restarted_and_none_lacks_a_probe(shop: Shop) -> None:
-    pods = shop.get("pods", "--selector=app.kubernetes.io/instance=jobs")["items"]
+    pods = shop.all_pods("app.kubernetes.io/instance=jobs")
     for pod in pods:
         name = pod["metadata"]["name"]
         for container in pod["spec"]["containers"]:

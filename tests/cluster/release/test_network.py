@@ -77,7 +77,7 @@ def test_beat_sends_and_its_tasks_are_done(narrow: Shop) -> None:
 
 def test_the_exporter_reads_broker_and_workers(narrow: Shop) -> None:
     def reads() -> bool:
-        page = narrow.kubectl("exec", f"deploy/{RELEASE}-exporter", "--", "python", "-c", READ)
+        page = narrow.exec(f"deploy/{RELEASE}-exporter", "python", "-c", READ)
         sources = ("broker", "workers")
         return all(f'celery_exporter_up{{source="{source}"}} 1' in page for source in sources)
 
@@ -99,5 +99,4 @@ def test_without_policies_all_of_it_passes(shop: Shop) -> None:
 
 
 def _connects(shop: Shop, source: str, target: str, port: int) -> bool:
-    command = ("exec", f"deploy/{source}", "--", "python", "-c", CONNECT, target, str(port))
-    return shop.answers(*command)
+    return shop.does(f"deploy/{source}", "python", "-c", CONNECT, target, str(port))

@@ -123,4 +123,4 @@ def _rights(shop: Shop, account: str) -> set[tuple[str, str]]:
 
 
 def _python(shop: Shop, script: str, *arguments: str) -> str:
-    return shop.kubectl("exec", "deploy/shop-web", "--", "python", "-c", script, *arguments)
+    return shop.exec("deploy/shop-web", "python", "-c", script, *arguments)

@@ -40,7 +40,7 @@ def test_an_upgrade_keeps_credentials_and_running_work(shop: Shop) -> None:
     tasks = [
         task
         for queue in ("default", "thumbnails")
-        for task in shop.send("--scenario=hold", f"--queue={queue}", f"--seconds={HOLD_SECONDS}")[1]
+        for task in shop.hold(queue, seconds=HOLD_SECONDS)
     ]
     shop.until("started", *tasks, within_seconds=30)
 
@@ -63,7 +63,7 @@ def test_an_upgrade_with_the_same_values_restarts_nothing(shop: Shop) -> None:
 def test_the_version_of_before_is_upgraded_under_load(shop: Shop, tmp_path: Path) -> None:
     options = shop.options(VALUES)
     with shop.release(EARLIER, *options, chart=_chart_of_before(tmp_path)):
-        with flowing(lambda: _send(shop)) as sent:
+        with flowing(lambda: _send(shop), every_seconds=6) as sent:
             eventually(lambda: len(sent) > 8, within_seconds=60, what="tasks flow")
             # As the changelog of 0.2.0 says.
             shop.kubectl("delete", "statefulset", f"{EARLIER}-rabbitmq", "--cascade=orphan")
@@ -101,5 +101,4 @@ def _git(*arguments: str) -> bytes:
 
 def _send(shop: Shop) -> list[str]:
     """Send from the pod of beat, which the upgrade replaces, too; returns the tasks' ids."""
-    python = ("exec", f"deploy/{EARLIER}-beat", "--", "python", "-c", SEND)
-    return shop.kubectl(*python).split()
+    return shop.exec(f"deploy/{EARLIER}-beat", "python", "-c", SEND).split()

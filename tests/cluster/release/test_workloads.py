@@ -29,10 +29,10 @@ def workloads(shop: Shop) -> Iterator[Shop]:
 
 
 def test_a_canary_takes_its_share_of_the_groups_queue(workloads: Shop) -> None:
-    report = workloads.run("--scenario=hold", "--queue=default", "--count=40", "--seconds=1")
-    done = {row["group"]: row["done"] for row in report["rows"] if row["queue"] == "default"}
-    assert sum(done.values()) == 40
-    assert done.keys() == {"io", "io-canary"}
+    tasks = workloads.hold(count=40, seconds=1)
+    assert len(tasks) == 40
+    workloads.until("succeeded", *tasks, within_seconds=90)
+    assert {run["worker_group"] for run in workloads.tasks(*tasks).values()} == {"io", "io-canary"}
 
 
 def test_a_drain_takes_one_pod_and_the_next_when_a_new_one_is_ready(workloads: Shop) -> None:
@@ -76,9 +76,7 @@ def test_a_sidecar_stays_until_the_worker_has_finished(workloads: Shop) -> None:
 
 def _held_by(shop: Shop, queue: str, pod: str) -> str:
     """The id of a task that this pod runs."""
-    _, tasks = shop.send(
-        "--scenario=hold", f"--queue={queue}", "--count=4", f"--seconds={HOLD_SECONDS}"
-    )
+    tasks = shop.hold(queue, count=4, seconds=HOLD_SECONDS)
     shop.until("started", *tasks, within_seconds=30)
     held = [task for task, run in shop.tasks(*tasks).items() if run["hostname"].endswith(pod)]
     assert held, "no task came to the pod"

@@ -45,7 +45,7 @@ def scaled(without_keda: Shop) -> Iterator[Shop]:
 
 def test_an_hpa_follows_what_the_exporter_wants(scaled: Shop) -> None:
     assert _metric(scaled, "celery_desired_replicas", "group", GROUP) == ["1"]
-    _, tasks = scaled.send("--scenario=hold", f"--queue={QUEUE}", "--count=48", "--seconds=2")
+    tasks = scaled.hold(QUEUE, count=48, seconds=2)
     eventually(lambda: len(_pods(scaled)) == PODS, within_seconds=60, what=f"{PODS} pods")
     assert int(_metric(scaled, "rabbitmq_queue_messages_ready", "queue", QUEUE)[0]) > 0
     scaled.until("succeeded", *tasks, within_seconds=120)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.conftest import relying_on_keda
 from tests.cluster.scaling.test_autoscaling import GROUP, QUEUE, SCALED, WORKER
 from tests.cluster.shop import ON_REDIS, Shop, eventually
 
@@ -14,6 +15,13 @@ from celery_runtime.app import app
 for _ in range(100):
     app.send_task("shop.tasks.hold", (20,), queue="email", priority=6)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _keda(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no other test stop KEDA meanwhile."""
+    with relying_on_keda(tmp_path_factory):
+        yield
 
 
 @pytest.fixture
@@ -27,9 +35,7 @@ def triggered(shop: Shop) -> Iterator[Shop]:
 
 
 def test_on_rabbitmq_what_waits_and_what_runs_counts(triggered: Shop) -> None:
-    _, tasks = triggered.send(
-        "--scenario=hold", f"--queue={QUEUE}", f"--count={PODS}", "--seconds=20"
-    )
+    tasks = triggered.hold(QUEUE, count=PODS, seconds=20)
     eventually(
         lambda: len(triggered.worker_pods(GROUP)) == PODS, within_seconds=90, what=f"{PODS} pods"
     )
@@ -44,6 +50,6 @@ def test_on_redis_messages_of_a_priority_count(shop: Shop) -> None:
     }
     with shop.on_redis(scaled):
         shop.kubectl("wait", "--for=condition=Ready", f"scaledobject/{ON_REDIS}-worker-io")
-        shop.kubectl("exec", f"deploy/{ON_REDIS}-worker-io", "--", "python", "-c", SEND_MANY)
+        shop.exec(f"deploy/{ON_REDIS}-worker-io", "python", "-c", SEND_MANY)
         selector = f"app.kubernetes.io/instance={ON_REDIS},celery-worker-group=io"
         eventually(lambda: len(shop.pods(selector)) == 2, within_seconds=90, what="two pods")

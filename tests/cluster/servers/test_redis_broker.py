@@ -20,13 +20,13 @@ def onredis(shop: Shop) -> Iterator[Shop]:
 
 
 def test_it_runs_without_rabbitmq(onredis: Shop) -> None:
-    pods = onredis.get("pods", f"--selector=app.kubernetes.io/instance={ON_REDIS}")["items"]
+    pods = onredis.all_pods(f"app.kubernetes.io/instance={ON_REDIS}")
     parts = {pod["metadata"]["labels"]["app.kubernetes.io/name"] for pod in pods}
     assert parts == {"celery", "redis"}
 
 
 def test_a_task_is_done_and_its_result_comes_back(onredis: Shop) -> None:
-    printed = onredis.kubectl("exec", f"deploy/{ON_REDIS}-worker-io", "--", "python", "-c", SEND)
+    printed = onredis.exec(f"deploy/{ON_REDIS}-worker-io", "python", "-c", SEND)
     assert printed.split() == ["['paid',", "'sent']"]
 
 

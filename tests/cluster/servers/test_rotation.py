@@ -54,7 +54,7 @@ def test_both_servers_get_new_passwords_and_no_task_is_lost(
 ) -> None:
     before = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
     functions, rabbitmq, redis, redis_end = _procedure(producer="shop-web")
-    with flowing(lambda: shop.send("--scenario=hold", "--count=4", "--seconds=4")[1]) as sent:
+    with flowing(lambda: shop.hold(count=4, seconds=4)) as sent:
         _run(functions + rabbitmq + redis, environment)
         both = {before["redis"]["password"], shop.secret("jobs-redis")["password"]}
         assert [_ping(shop, "jobs-redis", "default", each) for each in both] == ["True", "True"]
@@ -77,7 +77,7 @@ def test_redis_as_broker_gets_a_new_password_and_no_task_is_lost(
     with shop.on_redis(REDIS):
         before = shop.secret(f"{ON_REDIS}-redis")["password"]
         functions, _, redis, redis_end = _procedure(producer=f"{ON_REDIS}-worker-io")
-        with flowing(lambda: _python(shop, SEND).split()) as sent:
+        with flowing(lambda: _python(shop, SEND).split(), every_seconds=6) as sent:
             _run((functions + redis).replace("jobs", ON_REDIS), environment)
             between = shop.secret(f"{ON_REDIS}-redis")["password"]
             assert [_ping_tls(shop, each) for each in (before, between)] == ["True", "True"]
@@ -119,14 +119,13 @@ def _run(script: str, env: Mapping[str, str]) -> None:
 
 
 def _users(shop: Shop) -> set[str]:
-    command = ("exec", f"{RELEASE}-rabbitmq-0", "--", "rabbitmqctl", "list_users", "--quiet")
-    lines = shop.kubectl(*command).splitlines()[1:]
-    return {line.split()[0] for line in lines}
+    said = shop.exec(f"{RELEASE}-rabbitmq-0", "rabbitmqctl", "list_users", "--quiet")
+    return {line.split()[0] for line in said.splitlines()[1:]}
 
 
 def _ping(shop: Shop, host: str, user: str, password: str) -> str:
-    command = ("exec", f"deploy/{RELEASE}-worker-io", "--", "python", "-c", PING)
-    return shop.kubectl(*command, host, user, password, "").strip()
+    python = ("python", "-c", PING)
+    return shop.exec(f"deploy/{RELEASE}-worker-io", *python, host, user, password, "").strip()
 
 
 def _ping_tls(shop: Shop, password: str) -> str:
@@ -135,5 +134,4 @@ def _ping_tls(shop: Shop, password: str) -> str:
 
 
 def _python(shop: Shop, code: str, *arguments: str) -> str:
-    command = ("exec", f"deploy/{ON_REDIS}-worker-io", "--", "python", "-c", code)
-    return shop.kubectl(*command, *arguments)
+    return shop.exec(f"deploy/{ON_REDIS}-worker-io", "python", "-c", code, *arguments)

@@ -19,11 +19,11 @@ def dead(shop: Shop) -> list[dict[str, Any]]:
 
 
 def command(shop: Shop, *arguments: str) -> str:
-    return shop.kubectl("exec", POD, "--", "celery", "dead-letter", *arguments)
+    return shop.exec(POD, "celery", "dead-letter", *arguments)
 
 
 def test_a_task_that_no_worker_knows_is_found_put_back_and_thrown_away(shop: Shop) -> None:
-    id_ = shop.kubectl("exec", POD, "--", "python", "-c", SEND).strip()
+    id_ = shop.exec(POD, "python", "-c", SEND).strip()
     (found,) = eventually(lambda: dead(shop), within_seconds=60, what="a dead message")
     assert (found["id"], found["reason"], found["queue"]) == (id_, "unknown_task", "email")
     command(shop, "replay", id_)

@@ -22,7 +22,7 @@ CHAIN = "CUT"
 
 def _start(shop: Shop, queue: str) -> tuple[str, str]:
     """Send a task that holds its worker; returns the task's id and the pod that runs it."""
-    _, (task,) = shop.send("--scenario=hold", f"--queue={queue}", f"--seconds={HOLD_SECONDS}")
+    (task,) = shop.hold(queue, seconds=HOLD_SECONDS)
     shop.until("started", task, within_seconds=30)
     return task, shop.task(task)["hostname"].split("@")[1]
 
@@ -53,8 +53,8 @@ def test_a_killed_pods_task_is_done_by_another(shop: Shop, queue: str, group: st
 
 
 def test_a_network_that_loses_all_for_seconds_restarts_no_task(shop: Shop) -> None:
-    _, long = shop.send("--scenario=hold", "--count=4", "--seconds=20")
-    _, short = shop.send("--scenario=hold", "--count=4", "--seconds=5")
+    long = shop.hold(count=4, seconds=20)
+    short = shop.hold(count=4, seconds=5)
     shop.until("started", *long, *short, within_seconds=30)
     broker = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=rabbitmq"
     nodes = Nodes(cluster.current())

@@ -63,5 +63,4 @@ def test_helm_test_prints_what_the_workers_consume(plain: Shop) -> None:
 
 def _python(shop: Shop, script: str, *arguments: str) -> list[str]:
     """Run a script where the app is, in a pod that outlives the worker's; return its words."""
-    exec_ = ("exec", f"deploy/{NAME}-beat", "--", "python", "-c", script)
-    return shop.kubectl(*exec_, *arguments).split()
+    return shop.exec(f"deploy/{NAME}-beat", "python", "-c", script, *arguments).split()

@@ -27,7 +27,7 @@ def test_workers_wait_for_an_absent_broker_without_restarting(shop: Shop) -> Non
         what="workers ready after the broker came back",
     )
     assert all(status["restartCount"] == 0 for status in _worker_statuses(shop))
-    shop.run("--scenario=hold", "--queue=thumbnails", "--seconds=0.1")
+    shop.until("succeeded", *shop.hold("thumbnails", seconds=0.1), within_seconds=30)
 
 
 def test_helm_test_waits_for_a_release_that_still_starts(shop: Shop) -> None:
@@ -53,7 +53,7 @@ def test_an_app_that_cannot_be_imported_is_named_in_one_json_line(shop: Shop) ->
 
 
 def _worker_statuses(shop: Shop) -> list[dict[str, Any]]:
-    pods = shop.get("pods", "--selector=app.kubernetes.io/component=worker")["items"]
+    pods = shop.all_pods("app.kubernetes.io/component=worker")
     return [
         status
         for pod in pods

@@ -14,10 +14,11 @@ from tests.cluster.shop import Shop, eventually
 def test_a_task_runs_in_the_group_that_consumes_its_queue(
     shop: Shop, queue: str, group: str
 ) -> None:
-    report = shop.run("--scenario=hold", f"--queue={queue}", "--seconds=0.1")
-    (row,) = report["rows"]
-    assert (row["queue"], row["group"]) == (queue, group)
-    assert (row["sent"], row["done"], row["duplicates"]) == (1, 1, 0)
+    (task,) = shop.hold(queue, seconds=0.1)
+    shop.until("succeeded", task, within_seconds=30)
+    done = shop.task(task)
+    assert (done["queue"], done["worker_group"], done["starts"]) == (queue, group, "1")
+    assert shop.sql(f"SELECT duplicates FROM shop_hold WHERE task_id = '{task}'") == [["0"]]  # noqa: S608
 
 
 def test_the_pipelines_of_the_article_are_done_once_each(shop: Shop) -> None:

@@ -1,11 +1,10 @@
 """What befalls RabbitMQ from within."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.faults.strikes.field import BROKER, LASTING_SECONDS, Field
+from tests.faults.strikes.field import BROKER, LASTING_SECONDS, Field, pod_of
 
 #: More than any disk here has, in bytes.
 ENDLESS = 10**15
@@ -13,9 +12,9 @@ ENDLESS = 10**15
 
 def kill_leader(field: Field) -> None:
     """Kill the broker's node that leads a queue."""
-    listed = field.rabbitmqctl(field.broker(), "list_queues", "name", "leader", "--formatter=json")
-    leaders = {each["name"]: each["leader"] for each in json.loads(listed)}
-    field.kill(leaders["default"].removeprefix("rabbit@").partition(".")[0])
+    listed = field.ask(field.broker(), "list_queues", "name", "leader")
+    leaders = {each["name"]: each["leader"] for each in listed}
+    field.kill(pod_of(leaders["default"]))
 
 
 def restart_broker(field: Field) -> None:

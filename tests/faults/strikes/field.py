@@ -19,6 +19,7 @@ BROKER = f"{OWN},app.kubernetes.io/name=rabbitmq"
 WORKERS = f"{OWN},app.kubernetes.io/component=worker"
 BEAT = f"{OWN},app.kubernetes.io/component=beat"
 EXPORTER = f"{OWN},app.kubernetes.io/component=exporter"
+RABBITMQCTL = ("rabbitmqctl", "--silent")
 #: How long what does not end by itself lasts.
 LASTING_SECONDS = 20
 
@@ -43,19 +44,23 @@ class Field:
         """Choose one of the broker's nodes that run."""
 
         def answering() -> list[str]:
-            pods = self.shop.get("pods", f"--selector={BROKER}")["items"]
+            pods = self.shop.all_pods(BROKER)
             return sorted(pod["metadata"]["name"] for pod in pods if _is_ready(pod))
 
         return self.chance.choice(eventually(answering, within_seconds=180, what="a broker's node"))
 
-    def rabbitmqctl(self, pod: str, *arguments: str) -> str:
-        """Return what a command on a node of the broker prints."""
-        command = ("exec", pod, "--container=rabbitmq", "--", "rabbitmqctl", "--silent")
-        return self.shop.kubectl(*command, *arguments)
+    def rabbitmqctl(self, pod: str, *arguments: str) -> None:
+        """Run a command on a node of the broker."""
+        self.shop.exec(pod, *RABBITMQCTL, *arguments, container="rabbitmq")
+
+    def ask(self, pod: str, *arguments: str) -> Any:  # noqa: ANN401 # JSON
+        """Return what a command on a node of the broker tells."""
+        command = (*RABBITMQCTL, *arguments, "--formatter=json")
+        return json.loads(self.shop.exec(pod, *command, container="rabbitmq"))
 
     def status(self, broker: str) -> dict[str, Any]:
         """Return what a node of the broker tells of itself."""
-        told: dict[str, Any] = json.loads(self.rabbitmqctl(broker, "status", "--formatter=json"))
+        told: dict[str, Any] = self.ask(broker, "status")
         return told
 
     def address(self, pod: str) -> str:
@@ -66,6 +71,11 @@ class Field:
     def nodes(self) -> Nodes:
         """Return the machines."""
         return Nodes(cluster.current())
+
+
+def pod_of(node: str) -> str:
+    """The pod of a node of the broker, from the name that RabbitMQ has for it."""
+    return node.removeprefix("rabbit@").partition(".")[0]
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

@@ -33,4 +33,4 @@ def set_clock(field: Field) -> None:
 
 
 def _set(field: Field, pod: str, seconds: int) -> None:
-    field.shop.kubectl("exec", pod, "--", "sh", "-c", f"echo {seconds:+d} >{CLOCK}")
+    field.shop.exec(pod, "sh", "-c", f"echo {seconds:+d} >{CLOCK}")

@@ -53,5 +53,4 @@ def slow_network(field: Field) -> None:
         # Whoever is connected already would stay on the short way.
         field.rabbitmqctl(field.broker(), "close_all_connections", "--global", "led another way")
         words = (DETOUR.read_text(), f"{RELEASE}-rabbitmq", DETOUR_PORT, LASTING_SECONDS)
-        python = ("exec", shop, "--", "python", "-c")
-        field.shop.kubectl(*python, *(str(word) for word in words))
+        field.shop.exec(shop, "python", "-c", *(str(word) for word in words))

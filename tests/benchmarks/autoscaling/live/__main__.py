@@ -108,10 +108,14 @@ def measure(shop: Shop, live: Live, case: Case) -> tuple[list[float], Figures]:
     try:
         _wait_for_none(shop, within_seconds=480)
         with recording(shop, GROUP) as recorder:
-            runs = [_send(shop, count, seconds) for count, seconds in case.batches]
+            tasks = [
+                task
+                for count, seconds in case.batches
+                for task in shop.hold(QUEUE, count=count, seconds=seconds)
+            ]
             time.sleep(case.watch_seconds)
             cost = recorder.replica_seconds(time.time())
-            rows = _rows(shop, runs)
+            rows = _rows(shop, tasks)
     finally:
         live.remove(shop)
     sent = [float(row[0]) for row in rows]
@@ -174,24 +178,17 @@ def cells(figures: Figures) -> tuple[str, ...]:
 
 def _wait_for_none(shop: Shop, *, within_seconds: float) -> None:
     eventually(
-        lambda: not shop.get("pods", "--selector", f"celery-worker-group={GROUP}")["items"],
+        lambda: not shop.all_pods(f"celery-worker-group={GROUP}"),
         within_seconds=within_seconds,
         what=f"{DEPLOYMENT} is at zero",
     )
 
 
-def _send(shop: Shop, count: int, seconds: float) -> str:
-    run_id, _ = shop.send(
-        "--scenario=hold", f"--queue={QUEUE}", f"--count={count}", f"--seconds={seconds:g}"
-    )
-    return run_id
-
-
-def _rows(shop: Shop, runs: list[str]) -> list[list[str]]:
+def _rows(shop: Shop, tasks: list[str]) -> list[list[str]]:
     """When each task was sent and last begun, how often it was begun, and its state."""
-    among = ", ".join(f"'{run_id}'" for run_id in runs)
+    among = ", ".join(f"'{task}'" for task in tasks)
     columns = "extract(epoch FROM sent_at), extract(epoch FROM started_at), starts, state"
-    return shop.sql(f"SELECT {columns} FROM shop_taskrun WHERE run IN ({among})")  # noqa: S608
+    return shop.sql(f"SELECT {columns} FROM shop_taskrun WHERE task_id IN ({among})")  # noqa: S608
 
 
 main(sys.argv[1:])

@@ -56,7 +56,7 @@ class Recorder:
 def recording(shop: Shop, group: str) -> Iterator[Recorder]:
     """Look on until the end of the block."""
     selector = f"celery-worker-group={group}"
-    recorder = Recorder(lambda: shop.get("pods", "--selector", selector)["items"])
+    recorder = Recorder(lambda: shop.all_pods(selector))
     over = threading.Event()
 
     def watch() -> None:
