@@ -1,7 +1,7 @@
 # One verb each; `make help` lists them. The work is in ci/ (Python) and tests/.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-brokers test-cluster test-faults test-soak bench bench-autoscaling \
+.PHONY: help demo test test-fast test-demo test-brokers test-cluster test-faults test-soak bench bench-autoscaling \
   bench-autoscaling-live bench-exporter bench-fleet bench-probes bench-rate-limit bench-rendering \
   bench-sources bench-workers package picture reference lint audit up down
 
@@ -12,6 +12,9 @@ RUN = $(UV) run --frozen --quiet
 # A distribution builds it with a profile, which version managers do not: imports take a third less.
 export UV_PYTHON ?= $(lastword $(sort $(wildcard /usr/bin/python3.1[1-4])))
 CI = UV=$(UV) $(RUN) python -m ci
+FOR_FAST := --test-servers --browser --kube-score
+FAST := --dist=worksteal tests --ignore=tests/cluster --ignore=tests/demo
+BROKERS := tests/runtime/brokers tests/exporter/rabbitmq
 # A clone that is new need not begin anew.
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 # Each of many processes would compile the tests and the packages of this repository.
@@ -29,20 +32,23 @@ up: $(UV) ## Make the cluster (or find it healthy) and print how to reach it
 down: $(UV) ## Remove the cluster with all that is in it
 	@$(CI) down
 
-test: test-fast test-brokers test-cluster ## Everything, in this order
+# The two in the middle are in one run here: tests of brokers wait while others compute.
+test: lint test-demo ## Everything
+	@$(CI) exec $(FOR_FAST) --brokers pytest --numprocesses=9 $(FAST)
+	@$(MAKE) --no-print-directory test-cluster
 
-# The demo's tests run a worker in their own process: it would take others' messages on memory://.
-test-fast: lint ## Lint, unit and chart tests
-	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
-	@$(CI) exec --test-servers --browser --kube-score pytest --numprocesses=4 --dist=worksteal tests \
-	  --ignore=tests/cluster --ignore=tests/demo --ignore=tests/runtime/brokers --ignore=tests/exporter/rabbitmq
+test-fast: lint test-demo ## Lint, unit and chart tests
+	@$(CI) exec $(FOR_FAST) pytest --numprocesses=4 $(FAST) $(BROKERS:%=--ignore=%)
 
 test-brokers: $(UV) ## Workers on a real RabbitMQ, Redis, Valkey and an SQS server
-	@$(CI) exec --test-servers --brokers pytest --numprocesses=6 --dist=worksteal \
-	  tests/runtime/brokers tests/exporter/rabbitmq
+	@$(CI) exec --test-servers --brokers pytest --numprocesses=8 --dist=worksteal $(BROKERS)
+
+# They run a worker in their own process: it would take others' messages on memory://.
+test-demo: $(UV) ## The demonstration's own tests
+	@$(CI) exec --test-servers pytest --numprocesses=2 --dist=worksteal tests/demo
 
 test-cluster: $(UV) ## The chart on a cluster: installed, worked with, killed, drained, upgraded
-	@$(CI) exec --cluster pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder \
+	@$(CI) exec --cluster pytest --numprocesses=5 --dist=loadscope --no-loadscope-reorder \
 	  --durations=20 tests/cluster
 
 test-faults: $(UV) ## Tasks under fire, on two nodes: SEED=1 TASKS=100000 FAULTS=200
