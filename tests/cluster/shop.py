@@ -275,6 +275,12 @@ def flowing(send: Callable[[], list[str]], *, every_seconds: float = 3) -> Itera
     assert sent
 
 
+def more(sent: Sequence[str]) -> None:
+    """Wait until what flows has brought more tasks than there are now."""
+    before = len(sent)
+    eventually(lambda: len(sent) > before, within_seconds=60, what=f"more than {before} sent")
+
+
 @contextmanager
 def repeating(act: Callable[[], object], *, every_seconds: float) -> Iterator[None]:
     """Act at once and then from time to time beside the block; raises what has ended it."""

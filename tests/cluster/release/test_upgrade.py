@@ -8,7 +8,7 @@ import yaml
 
 from ci.demo import RELEASE
 from ci.paths import ROOT
-from tests.cluster.shop import CHART, Shop, eventually, flowing
+from tests.cluster.shop import CHART, Shop, eventually, flowing, more
 
 HOLD_SECONDS = 25
 EARLIER = "earlier"
@@ -68,8 +68,7 @@ def test_the_version_of_before_is_upgraded_under_load(shop: Shop, tmp_path: Path
             # As the changelog of 0.2.0 says.
             shop.kubectl("delete", "statefulset", f"{EARLIER}-rabbitmq", "--cascade=orphan")
             shop.helm("upgrade", EARLIER, str(CHART), *options, "--wait", "--timeout=3m")
-            before = len(sent)
-            eventually(lambda: len(sent) > before, within_seconds=60, what="tasks flow again")
+            more(sent)
         shop.until("succeeded", *sent, within_seconds=120)
     shop.kubectl("delete", "pvc,secret", f"--selector=app.kubernetes.io/instance={EARLIER}")
 

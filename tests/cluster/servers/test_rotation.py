@@ -9,7 +9,7 @@ import pytest
 
 from ci.demo import RELEASE
 from ci.paths import BIN, ROOT
-from tests.cluster.shop import ON_REDIS, Shop, eventually, flowing
+from tests.cluster.shop import ON_REDIS, Shop, eventually, flowing, more
 
 #: TLS and a user of limited rights, so that the whole release is seen to work with them.
 REDIS = {"redis.tls.enabled": True, "redis.auth.username": "celery"}
@@ -55,11 +55,13 @@ def test_both_servers_get_new_passwords_and_no_task_is_lost(
     before = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
     functions, rabbitmq, redis, redis_end = _procedure(producer="shop-web")
     with flowing(lambda: shop.hold(count=4, seconds=4)) as sent:
+        more(sent)
         _run(functions + rabbitmq + redis, environment)
+        more(sent)
         both = {before["redis"]["password"], shop.secret("jobs-redis")["password"]}
         assert [_ping(shop, "jobs-redis", "default", each) for each in both] == ["True", "True"]
         _run(functions + redis_end, environment)
-    assert len(sent) > 12
+        more(sent)
     shop.until("succeeded", *sent, within_seconds=SETTLE_SECONDS)
     assert {run["starts"] for run in shop.tasks(*sent).values()} == {"1"}
     after = {secret: shop.secret(f"{RELEASE}-{secret}") for secret in ("rabbitmq", "redis")}
@@ -77,12 +79,14 @@ def test_redis_as_broker_gets_a_new_password_and_no_task_is_lost(
     with shop.on_redis(REDIS):
         before = shop.secret(f"{ON_REDIS}-redis")["password"]
         functions, _, redis, redis_end = _procedure(producer=f"{ON_REDIS}-worker-io")
-        with flowing(lambda: _python(shop, SEND).split(), every_seconds=6) as sent:
+        with flowing(lambda: _python(shop, SEND).split(), every_seconds=3) as sent:
+            more(sent)
             _run((functions + redis).replace("jobs", ON_REDIS), environment)
+            more(sent)
             between = shop.secret(f"{ON_REDIS}-redis")["password"]
             assert [_ping_tls(shop, each) for each in (before, between)] == ["True", "True"]
             _run((functions + redis_end).replace("jobs", ON_REDIS), environment)
-        assert len(sent) > 12
+            more(sent)
         eventually(
             lambda: int(_python(shop, COUNT, *sent)) == len(sent),
             within_seconds=SETTLE_SECONDS,

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from celery import Celery, current_task
 from celery.signals import worker_ready
@@ -13,14 +14,15 @@ from celery.signals import worker_ready
 app = Celery("journal")
 app.conf.update(json.loads(os.environ.get("PLAIN_SETTINGS", "{}")))
 ballast: list[bytes] = []
-pause_seconds = float(os.environ.get("PAUSE_SECONDS", "0"))
-if pause_seconds:
+if "PAUSE_UNTIL" in os.environ:
+    go_on = Path(os.environ["PAUSE_UNTIL"])
 
     @worker_ready.connect
     def wait(**_: object) -> None:
         """Holds the loop up between its consumers and its first question."""
         print("Pausing", flush=True)
-        time.sleep(pause_seconds)
+        while not go_on.exists():
+            time.sleep(0.1)
 
 
 def write(event: str) -> None:

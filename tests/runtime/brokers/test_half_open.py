@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from amqp.exceptions import NotFound, ResourceLocked
+from celery.utils.nodenames import gethostname
 
 from tests.runtime.brokers.bench import QUIET, SAFE, Bench, exits, ready, wait_until
 from tests.runtime.brokers.proxy import Proxy, proxy
@@ -15,8 +18,6 @@ SOON_SECONDS = 20
 #: RabbitMQ sends one in half the time. Celery's loop waits 2 s for a message, and anew after each
 #: heartbeat: with shorter ones it looks for SIGTERM by chance.
 HEARTBEAT_SECONDS = 6
-#: Longer than the one of two workers starts after the other.
-PAUSED = {"PAUSE_SECONDS": "8"}
 
 
 @pytest.fixture
@@ -85,13 +86,18 @@ def test_a_gevent_worker_leaves_a_dead_connection_where_a_plain_one_waits_for_it
 
 @pytest.mark.parametrize("pool", ["gevent", "prefork"])
 def test_a_worker_leaves_a_connection_that_dies_while_its_loop_asks_where_a_plain_one_waits(
-    between: Proxy, rabbit_bench: Bench, pool: str
+    between: Proxy, rabbit_bench: Bench, pool: str, tmp_path: Path
 ) -> None:
-    plain = rabbit_bench.plain(pool, *QUIET, environment=PAUSED)
-    shipped = rabbit_bench.shipped(pool, *QUIET, **PAUSED)
+    go_on = tmp_path / "go-on"
+    paused = {"PAUSE_UNTIL": str(go_on)}
+    plain = rabbit_bench.plain(pool, *QUIET, environment=paused)
+    shipped = rabbit_bench.shipped(pool, *QUIET, **paused)
     for worker in (plain, shipped):
         wait_until(lambda: "Pausing" in worker.log.read_text(), service=worker)  # noqa: B023
+        # Under gevent it is made beside the loop.
+        wait_until(lambda: has_mailbox(rabbit_bench, worker), service=worker)  # noqa: B023
     between.fall_silent()
+    go_on.touch()
     wait_until(lambda: LOCKED in shipped.log.read_text(), service=shipped)
     between.lose_brokers()
     assert_it_works(rabbit_bench, shipped)
@@ -128,6 +134,17 @@ def assert_it_works(bench: Bench, worker: Service) -> None:
     task = bench.producer().send_task("journal.work")
     wait_until(lambda: task.id in bench.journal.entries("done"), service=worker)
     wait_until(lambda: name(worker) in names(bench, timeout_seconds=1), service=worker)
+
+
+def has_mailbox(bench: Bench, worker: Service) -> bool:
+    """Whether a connection of the worker holds it, which no other may look at then."""
+    try:
+        bench.depth(f"{name(worker)}@{gethostname()}.celery.pidbox")
+    except ResourceLocked:
+        return True
+    except NotFound:
+        return False
+    raise AssertionError("The mailbox is nobody's.")
 
 
 def names(bench: Bench, *, timeout_seconds: float) -> set[str]:
