@@ -54,6 +54,17 @@ def narrow(shop: Shop) -> Iterator[Shop]:
         shop.upgrade()
 
 
+def test_without_policies_all_of_it_passes(shop: Shop) -> None:
+    """What is refused below is refused by them alone."""
+    shop.upgrade("networkPolicy.enabled=false")
+    try:
+        with enforced(shop):
+            refused = [each for each in CONNECTIONS if not _connects(shop, *each[:3])]
+    finally:
+        shop.upgrade()
+    assert not refused
+
+
 @pytest.mark.parametrize(("source", "target", "port", "passes"), CONNECTIONS)
 def test_what_is_listed_passes_and_nothing_else(
     narrow: Shop, source: str, target: str, port: int, passes: bool
@@ -86,16 +97,6 @@ def test_the_exporter_reads_broker_and_workers(narrow: Shop) -> None:
 
 def test_helm_test_finds_a_consumer_of_every_queue(narrow: Shop) -> None:
     assert "Succeeded" in narrow.helm("test", RELEASE, "--timeout=2m")
-
-
-def test_without_policies_all_of_it_passes(shop: Shop) -> None:
-    """What is refused above is refused by them alone."""
-    shop.upgrade("networkPolicy.enabled=false")
-    try:
-        refused = [each for each in CONNECTIONS if not _connects(shop, *each[:3])]
-    finally:
-        shop.upgrade()
-    assert not refused
 
 
 def _connects(shop: Shop, source: str, target: str, port: int) -> bool:
