@@ -164,6 +164,30 @@ def test_one_runs_beside_what_is_confined_like_a_worker(helm: "Helm", minimal: "
     assert "flower" not in json.dumps(helm.template(minimal).objects)
 
 
+def test_its_placement_resources_and_annotations_are_as_stated(
+    helm: "Helm", minimal: "Values"
+) -> None:
+    stated = {
+        "nodeSelector": {"pool": "small"},
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+    }
+    more = {"resources": {"limits": {"memory": "1Gi"}}, "podAnnotations": {"example/owner": "shop"}}
+    values = minimal | {"flower": {"enabled": True, **stated, **more}}
+    flower = helm.template(values).workloads["jobs-flower"]
+    assert {key: flower.spec[key] for key in stated} == stated
+    assert flower.container["resources"]["limits"] == {"memory": "1Gi"}
+    assert flower.metadata["annotations"]["example/owner"] == "shop"
+
+
+@pytest.mark.parametrize(("values", "stated"), [({}, "True"), ({"readOnly": False}, "False")])
+def test_it_only_shows_unless_it_may_do_more(
+    helm: "Helm", minimal: "Values", values: dict[str, bool], stated: str
+) -> None:
+    release = helm.template(minimal | {"flower": {"enabled": True, **values}})
+    assert release.workloads["jobs-flower"].args["read-only"] == stated
+
+
 def test_an_installation_says_how_to_reach_it(helm: "Helm", minimal: "Values") -> None:
     notes = helm.notes(minimal | ON)
     assert "the password in the Secret jobs-flower" in notes

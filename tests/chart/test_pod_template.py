@@ -17,10 +17,12 @@ DEPLOYMENTS = {
     "jobs-worker-io": ("workers", "io"),
     "jobs-beat": ("beat",),
     "jobs-exporter": ("exporter",),
+    "jobs-flower": ("flower",),
 }
 
 
 def test_everything_else_stays_as_it_was(helm: "Helm", minimal: "Values") -> None:
+    minimal["flower"] = {"enabled": True, "existingSecret": "login"}
     before = helm.template(minimal)
     minimal["workerDefaults"] = {"podTemplate": {"metadata": {"labels": {"team": "shop"}}}}
     for path in DEPLOYMENTS.values():
@@ -141,10 +143,9 @@ def test_a_container_without_an_image_is_one_of_the_workers_own(
     assert not added.keys() & {"args", "ports", "livenessProbe", "startupProbe"}
 
 
-def test_beat_and_the_exporter_take_containers_and_mounts_too(
-    helm: "Helm", minimal: "Values"
-) -> None:
-    for name in ("beat", "exporter"):
+def test_what_is_no_worker_takes_containers_and_mounts_too(helm: "Helm", minimal: "Values") -> None:
+    minimal["flower"] = {"enabled": True}
+    for name in ("beat", "exporter", "flower"):
         minimal.setdefault(name, {})["podTemplate"] = {
             "spec": {
                 "volumes": [{"name": "zones", "configMap": {"name": "zones"}}],
@@ -153,7 +154,7 @@ def test_beat_and_the_exporter_take_containers_and_mounts_too(
                 ],
             }
         }
-    for name in ("jobs-beat", "jobs-exporter"):
+    for name in ("jobs-beat", "jobs-exporter", "jobs-flower"):
         workload = helm.template(minimal).workloads[name]
         assert "zones" in _named(workload.spec["volumes"])
         assert workload.container["volumeMounts"][-1]["mountPath"] == "/zones"

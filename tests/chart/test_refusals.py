@@ -253,6 +253,27 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "rabbitmq.config.consumer_timeout: the longest task could not be checked against it. Set "
         "consumerTimeoutSeconds instead.",
     ),
+    *(
+        (
+            {"rabbitmq.config": {name: "x"}},
+            f"rabbitmq.config.{name}: would be readable in a ConfigMap, and clients log in by the "
+            "Secret shop-rabbitmq. Remove it.",
+        )
+        for name in ("default_user", "default_pass")
+    ),
+    *(
+        (
+            {"rabbitmq.config": {name: "x"}},
+            f"rabbitmq.config.{name}: clients would not know of it, and it could undo TLS. Remove "
+            "it; tls.enabled says which port there is.",
+        )
+        for name in ("listeners.tcp.default", "listeners.ssl.default")
+    ),
+    (
+        {"rabbitmq.config": {"cluster_formation.discovery_retry_limit": 1}},
+        "rabbitmq.config.cluster_formation.discovery_retry_limit: nodes could begin a cluster of "
+        "their own. Remove it; their peers follow from replicas.",
+    ),
     (
         {"broker.queueUrls": {"default": "https://sqs.example/default"}},
         "broker.queueUrls: does not belong to broker.kind rabbitmq. Remove it, or change the kind.",
@@ -439,6 +460,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"config": {"task_routes": {"shop.send": "emial"}}},
         f'config.task_routes.shop.send: "emial" is not declared. {DECLARED}',
+    ),
+    (
+        SQS | {"config": {"worker_enable_remote_control": True}},
+        "config.worker_enable_remote_control: SQS has no remote control. Remove it, or use another "
+        "broker.kind.",
     ),
     # The subcharts.
     ({"rabbitmq": {"nodes": 3}}, "rabbitmq:\n- at '': additional properties 'nodes' not"),

@@ -77,6 +77,7 @@ def test_every_component_has_a_priority_of_its_own(helm: "Helm", minimal: "Value
     minimal["workers"]["io"]["priorityClassName"] = "mail"
     minimal["beat"] = {"priorityClassName": "clock"}
     minimal["exporter"]["priorityClassName"] = "eyes"
+    minimal["flower"] = {"enabled": True, "priorityClassName": "page"}
     workloads = helm.template(minimal).workloads
     assert {
         name: workload.spec["priorityClassName"]
@@ -87,6 +88,7 @@ def test_every_component_has_a_priority_of_its_own(helm: "Helm", minimal: "Value
         "jobs-worker-cpu": "batch",
         "jobs-beat": "clock",
         "jobs-exporter": "eyes",
+        "jobs-flower": "page",
     }
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from tests.chart.conftest import LOADER, MINIMAL, files
+from tests.chart.conftest import LOADER, MINIMAL, WORKLOADS, files
 from tests.chart.test_environments import ENVIRONMENTS
 
 if TYPE_CHECKING:
@@ -34,12 +35,40 @@ CASES: dict[str, dict[str, Any]] = {
     "generated, events": GENERATED | {"exporter": MINIMAL["exporter"] | {"tasksFrom": "events"}},
     "redis": REDIS | FULL_REDIS | {"autoscaling": {"mode": "keda-triggers"}},
     "redis, plain": REDIS | {"redis": {"auth": {"username": "celery"}}, "runtime": False},
+    "flower": GENERATED | {"flower": {"enabled": True}},
+    "flower, plain": GENERATED | {"flower": {"enabled": True}, "runtime": False},
+    "definitions": GENERATED | {"rabbitmq": {"definitions": {"existingSecret": "definitions"}}},
     "inline": {
         "broker": {"mode": "existing", "host": "mq", "username": "shop", "password": PASSWORD},
         "resultBackend": {"mode": "existing", "host": "cache", "password": f"2 {PASSWORD}"},
         "rabbitmq": {"enabled": False},
         "redis": {"enabled": False},
     },
+}
+
+
+#: RabbitMQ makes its first user from these; rabbitmq.conf, where it looks too, is in a ConfigMap.
+RABBITMQ = {"jobs-rabbitmq/rabbitmq"}
+#: Celery itself can read a URL from its environment, and from no file.
+PLAIN = {
+    *("jobs-worker-io/worker", "jobs-worker-cpu/worker"),
+    *("jobs-beat/beat", "jobs-test-consumers/consumers"),
+}
+#: Flower takes its login from its environment or an argument, which whoever lists processes sees.
+FLOWER = {"jobs-flower/flower"}
+#: The containers that are told a secret by their environment.
+TOLD: dict[str, set[str]] = {
+    "generated": RABBITMQ,
+    "generated, triggers": RABBITMQ,
+    "generated, api": RABBITMQ,
+    "generated, plain": RABBITMQ | PLAIN,
+    "generated, events": RABBITMQ,
+    "redis": set(),
+    "redis, plain": PLAIN,
+    "flower": RABBITMQ | FLOWER,
+    "flower, plain": RABBITMQ | PLAIN | FLOWER,
+    "definitions": RABBITMQ | {"jobs-rabbitmq/definitions"},
+    "inline": set(),
 }
 
 
@@ -55,12 +84,17 @@ def test_of_every_option(helm: "Helm", case: str) -> None:
     _keeps_its_secrets(objects, notes)
 
 
-def test_no_container_takes_a_secret_from_its_environment(helm: "Helm") -> None:
-    for case in ("generated", "redis", "inline"):
-        objects, _ = _installed(helm, values=MINIMAL | SCALED | CASES[case])
-        taken = [o["metadata"]["name"] for o in objects if "secretKeyRef" in json.dumps(o)]
-        # RabbitMQ has no other way to be told of its first user.
-        assert taken == (["jobs-rabbitmq"] if case == "generated" else [])
+@pytest.mark.parametrize("case", CASES)
+def test_no_container_takes_a_secret_from_its_environment_but_those(
+    helm: "Helm", case: str
+) -> None:
+    objects, _ = _installed(helm, values=MINIMAL | SCALED | CASES[case])
+    assert TOLD[case] == {
+        f"{found['metadata']['name']}/{container['name']}"
+        for found in objects
+        for container in _containers(found)
+        if re.search('"(secretKeyRef|secretRef)"', json.dumps(container))
+    }
 
 
 def _installed(
@@ -83,6 +117,13 @@ def _keeps_its_secrets(objects: list["Object"], notes: str) -> None:
         assert value not in told
         assert quote(value, safe="") not in told
         assert base64.b64encode(value.encode()).decode() not in told
+
+
+def _containers(found: "Object") -> list["Object"]:
+    if found["kind"] not in WORKLOADS:
+        return []
+    spec = found["spec"] if found["kind"] == "Pod" else found["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def _secrets(objects: list["Object"]) -> Iterator[str]:

@@ -42,13 +42,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             {component: pod({"labels": {f"app.kubernetes.io/{label}": "x"}})},
             f"{component}.podTemplate.metadata.labels.app.kubernetes.io/{label}: its pods are",
         )
-        for component in ("workerDefaults", "beat")
+        for component in ("workerDefaults", "beat", "flower")
         for label in ("name", "instance", "component")
     ),
     # Settings and credentials.
     (
         io(**pod({"annotations": {"checksum/runtime": "0"}})),
         f"{IO}.metadata.annotations.checksum/runtime: restarts the pods when their settings",
+    ),
+    *(
+        (
+            {"flower": pod({"annotations": {f"checksum/{name}": "0"}})},
+            f"flower.podTemplate.metadata.annotations.checksum/{name}: restarts the pods when",
+        )
+        for name in ("runtime", "flower")
     ),
     (
         {"beat": pod(volumes=[{"name": "celery-runtime", "projected": {"sources": []}}])},
@@ -80,7 +87,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
             f"{component}.podTemplate.spec.shareProcessNamespace: is true, so that a pod that is "
             "told to stop while it starts does stop. Remove it.",
         )
-        for component in ("workerDefaults", "beat")
+        for component in ("workerDefaults", "beat", "flower")
     ),
     # Containers.
     (

@@ -18,6 +18,9 @@ config.{{ $name }}: {{ get $owned $name }}
 config.{{ $name }}: not a setting's name. Celery's settings are lower case, without a prefix, e.g. task_routes
 {{- end }}
 {{- end }}
+{{- if and (eq .Values.broker.kind "sqs") .Values.config.worker_enable_remote_control }}
+config.worker_enable_remote_control: SQS has no remote control. Remove it, or use another broker.kind.
+{{- end }}
 {{- $routes := .Values.config.task_routes }}
 {{- if kindIs "map" $routes }}
 {{- range $task, $route := $routes }}

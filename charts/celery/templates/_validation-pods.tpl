@@ -52,7 +52,7 @@
 {{- end }}
 {{- end }}
 {{- range $name, $_ := dig "metadata" "annotations" dict . }}
-{{- if has $name (list "checksum/runtime" "checksum/exporter") }}
+{{- if has $name (list "checksum/runtime" "checksum/exporter" "checksum/flower") }}
 {{ $key }}.metadata.annotations.{{ $name }}: restarts the pods when their settings change. Remove it.
 {{- end }}
 {{- end }}

@@ -17,7 +17,7 @@ disk_free_limit.absolute = {{ div $storage 5 }}
 {{- if gt (int .Values.replicas) 1 }}
 
 # A quorum queue begins on three nodes of those that are there. One that was declared before the
-# others had joined, or on a single node, gets the missing ones within seconds.
+# others had joined, or on a single node, gets the missing ones within a minute.
 quorum_queue.continuous_membership_reconciliation.enabled = true
 quorum_queue.continuous_membership_reconciliation.target_group_size = 3
 # Not all on the node that a client happens to be connected to.

@@ -15,13 +15,26 @@ resources.limits.memory: {{ .Values.resources.limits.memory }} is too little for
 {{- if eq (include "rabbitmq.bytes" .Values.storage.size) "0" }}
 storage.size: "{{ .Values.storage.size }}" is not a size. Write it as a quantity, e.g. 8Gi.
 {{- end }}
-{{- if hasKey .Values.config "consumer_timeout" }}
-config.consumer_timeout: the longest task could not be checked against it. Set consumerTimeoutSeconds instead.
-{{- end }}
+{{- include "rabbitmq.problems.config" . }}
 {{- include "rabbitmq.problems.replicas" . }}
 {{- include "rabbitmq.problems.operator" . }}
 {{- if not (or .Values.image.tag .Values.image.digest) }}
 image.tag: missing. Set a tag or image.digest.
+{{- end }}
+{{- end -}}
+
+{{/* The user's own lines win: those that nothing else in the release would know of. */}}
+{{- define "rabbitmq.problems.config" -}}
+{{- range $name := keys .Values.config | sortAlpha }}
+{{- if eq $name "consumer_timeout" }}
+config.consumer_timeout: the longest task could not be checked against it. Set consumerTimeoutSeconds instead.
+{{- else if has $name (list "default_user" "default_pass") }}
+config.{{ $name }}: would be readable in a ConfigMap, and clients log in by the Secret {{ include "rabbitmq.secretName" $ }}. Remove it.
+{{- else if hasPrefix "listeners." $name }}
+config.{{ $name }}: clients would not know of it, and it could undo TLS. Remove it; tls.enabled says which port there is.
+{{- else if hasPrefix "cluster_formation." $name }}
+config.{{ $name }}: nodes could begin a cluster of their own. Remove it; their peers follow from replicas.
+{{- end }}
 {{- end }}
 {{- end -}}
 

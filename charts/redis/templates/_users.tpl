@@ -13,7 +13,7 @@ done
 cat > /run/redis/users.acl <<END
 {{- with .Values.auth.username }}
 user default off ~* &* +@all
-user {{ . }} on$hashes ~* &* +@read +@write +@transaction +@pubsub +@scripting +@connection -@dangerous +info +time
+user {{ . }} on$hashes ~* &* +@read +@write +@transaction +@pubsub +@scripting +@connection -@dangerous -scan -randomkey -dbsize +info +time
 {{- else }}
 user default on$hashes ~* &* +@all
 {{- end }}
