@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
+import yaml
 
-from tests.chart.conftest import NAMESPACE, ROOT
+from tests.chart.conftest import LOADER, NAMESPACE, ROOT
 from tests.chart.policies import Place, allows, isolates
 from tests.chart.test_environments import ENVIRONMENTS
 
 if TYPE_CHECKING:
-    from tests.chart.conftest import Helm, Release, Values, Workload
+    from tests.chart.conftest import Helm, Object, Release, Values, Workload
     from tests.chart.policies import Policy
 
 #: What the pods of a component are called in README.
@@ -39,6 +40,8 @@ OTHERS = {
     "`appEgress`": Place(address="198.51.100.7"),
     "169.254.0.0/16": Place(address="169.254.169.254"),
 }
+#: Of the release's namespace, and neither of it nor of the shop.
+NEIGHBOUR = Place(namespace=NAMESPACE, labels={"app": "wiki"})
 #: Tests of their own look at these.
 WITH_SERVERS_ELSEWHERE = ("production+operator", "production+existing")
 SERVER = Place(address="10.1.0.5")
@@ -113,6 +116,49 @@ def test_who_is_no_part_of_the_release_opens_no_other_connection_than_those(
     assert {flow for flow in passing if flow[0] in OTHERS} == {
         flow for flow in _needed(release) if flow[0] in OTHERS
     }
+
+
+def test_in_production_tasks_reach_what_the_shop_gives_them_and_nobody_else(helm: "Helm") -> None:
+    release, shop = helm.template("production"), _shop()
+    others = OTHERS | {"neighbour": NEIGHBOUR}
+    places, policies = _places(release), _policies(release)
+    given = _given_to_tasks(shop)
+    assert len(given) == 3
+    ports = {number for number, _ in _universe(release)} | {port for _, port in given}
+    resolver = {(name, 53) for name in (*shop, *others)}
+    for name in ("workers", "beat", "exporter", "helm test"):
+        reached = {
+            (other, port)
+            for other, place in (shop | others).items()
+            for port in ports
+            if allows(policies, places[name], place, port)
+        }
+        if name in ("workers", "beat"):
+            assert given <= reached
+            # The rest of the shop, by its label, but nothing else of it than these ports.
+            wanted = {(part, port) for part in (*shop, "clients") for _, port in given}
+        else:
+            api_server = (443, 6443) if name == "exporter" else ()
+            wanted = {(other, port) for other in (*shop, *others) for port in api_server}
+        assert reached - resolver == wanted, name
+
+
+def test_in_production_the_release_is_reached_by_whom_it_names_and_nobody_else(
+    helm: "Helm",
+) -> None:
+    release, shop = helm.template("production"), _shop()
+    servers = {("RabbitMQ", 5671), ("Redis", 6379)}
+    named = dict.fromkeys((*shop, "clients"), servers) | {
+        "viewers": {("exporter", 9808), ("beat", 8080), ("RabbitMQ", 15692)},
+        "KEDA": {("exporter", 9809)},
+    }
+    for name, place in (shop | OTHERS | {"neighbour": NEIGHBOUR}).items():
+        assert {
+            (target, port)
+            for target, ours in _places(release).items()
+            for port, _ in _universe(release)
+            if allows(_policies(release), place, ours, port)
+        } == named.get(name, set()), name
 
 
 def test_a_stranger_reaches_metrics_alone_and_nothing_where_viewers_are_named(
@@ -348,6 +394,49 @@ def _behind(release: "Release", host: str | None, port: int | None) -> tuple[str
         if spec["selector"].items() <= w.metadata["labels"].items()
     ]
     return NAMES[workload.component], (_place(workload).ports[name], "TCP")
+
+
+# The shop that values/production.yaml speaks of ---------------------------------------------------
+
+
+def _shop() -> dict[str, Place]:
+    """A pod of each part of the demonstration, by the name of its workload."""
+    return {
+        o["metadata"]["name"]: _part(o["spec"]["template"])
+        for o in _deployed()
+        if o["kind"] in ("Deployment", "StatefulSet")
+    }
+
+
+def _part(template: "Object") -> Place:
+    ports = {p["name"]: p["containerPort"] for p in template["spec"]["containers"][0]["ports"]}
+    return Place(namespace=NAMESPACE, labels=template["metadata"]["labels"], ports=ports)
+
+
+def _given_to_tasks(shop: dict[str, Place]) -> set[tuple[str, int]]:
+    """The parts, and their pods' ports, that the environment of workers leads to."""
+    objects = _deployed()
+    (database,) = [o["stringData"] for o in objects if o["metadata"]["name"] == "shop-database"]
+    (endpoints,) = [o["data"] for o in objects if o["metadata"]["name"] == "shop-endpoints"]
+    urls = [urlsplit(url) for url in (database["DATABASE_URL"], endpoints["GATEWAY_URL"])]
+    hosts = [(url.hostname, url.port) for url in urls]
+    hosts.append((endpoints["SMTP_HOST"], int(endpoints["SMTP_PORT"])))
+    services = {o["metadata"]["name"]: o["spec"] for o in objects if o["kind"] == "Service"}
+    return {_led_to(services[str(host)], port, shop) for host, port in hosts}
+
+
+def _led_to(service: "Object", port: int | None, shop: dict[str, Place]) -> tuple[str, int]:
+    (name,) = [each["targetPort"] for each in service["ports"] if each["port"] == port]
+    selector = service["selector"].items()
+    (part,) = [part for part, place in shop.items() if selector <= place.labels.items()]
+    return part, shop[part].ports[name]
+
+
+@cache
+def _deployed() -> "list[Object]":
+    folder = ROOT / "images" / "demo" / "deploy"
+    texts = [(folder / name).read_text() for name in ("postgres.yaml", "shop.yaml")]
+    return [o for text in texts for o in yaml.load_all(text, Loader=LOADER)]
 
 
 # What passes --------------------------------------------------------------------------------------

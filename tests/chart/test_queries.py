@@ -31,6 +31,7 @@ from tests.exporter.conftest import (
 )
 from tests.exporter.fleet.conftest import kube_api
 from tests.exporter.fleet.kubeapi import GROUP_LABEL, LABELS, NAMESPACE, KubeApi, raw_pod
+from tests.exporter.rabbitmq.test_rabbitmq import TOLD_BY_RABBITMQ_ALONE
 from tests.runtime.conftest import Mounted, Start, free_port, wait_until
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def running(
 @pytest.fixture
 def served(running: RunningExporter) -> Served:
     """What the exporter and beat serve, and what others do."""
-    own = [running.samples(), _told_by_rabbitmq_alone(), samples_of(BeatProbes().metrics())]
+    of_rabbitmq = _as_told_by_rabbitmq()
+    # A test on a RabbitMQ sees these served by it.
+    assert {name for name, _ in of_rabbitmq} - _names(running) == TOLD_BY_RABBITMQ_ALONE
+    own = [running.samples(), of_rabbitmq, samples_of(BeatProbes().metrics())]
     known: dict[str, set[str]] = {name: set(labels) for name, labels in OTHERS.items()}
     for samples in own:
         for name, labels in samples:
@@ -108,7 +112,7 @@ def _names(found: RunningExporter) -> set[str]:
     return {name for name, _ in found.samples()}
 
 
-def _told_by_rabbitmq_alone() -> Samples:
+def _as_told_by_rabbitmq() -> Samples:
     depth = Depth(ready=1, unacked=1, consumers=1, held_dead=0, members=3, online_members=3)
     snapshot = Snapshot(
         state=State(default_queue="default"),

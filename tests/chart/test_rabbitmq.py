@@ -1,5 +1,6 @@
 """The embedded broker, which also installs alone."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,6 +54,20 @@ def test_settings_of_ones_own_come_last_as_the_later_of_two_lines_counts(helm: "
         "log.console.level = debug",
         "raft.wal_max_size_bytes = 8388608",
     ]
+
+
+def test_its_plugins_are_those_that_somebody_asks(helm: "Helm") -> None:
+    """Peers are listed by name, and need none."""
+    release = helm.template({}, chart="rabbitmq", release="mq")
+    text = release.one("ConfigMap", "mq-rabbitmq")["data"]["enabled_plugins"]
+    assert re.fullmatch(r"\[\w+(,\w+)*\]\.\n", text), "no list as Erlang reads it"
+    assert set(re.findall(r"\w+", text)) == {"rabbitmq_management", "rabbitmq_prometheus"}
+    # Where RabbitMQ looks for them, in place of the image's own.
+    broker = release.workloads["mq-rabbitmq"]
+    (config,) = [v for v in broker.spec["volumes"] if v["name"] == "config"]
+    assert config["configMap"] == {"name": "mq-rabbitmq"}
+    mounts = {m["name"]: m["mountPath"] for m in broker.container["volumeMounts"]}
+    assert mounts["config"] == "/etc/rabbitmq"
 
 
 def test_the_cookie_becomes_a_file_of_its_owner_alone(helm: "Helm") -> None:

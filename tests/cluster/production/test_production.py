@@ -1,8 +1,11 @@
 """values/production.yaml at its full shape: three nodes, TLS, policies, alerts, scaling."""
 
+from pathlib import Path
+
 from ci.paths import ROOT
 from tests.certificates import Authority
-from tests.cluster.shop import Shop, eventually
+from tests.cluster.servers.test_rotation import procedure, run_script, shell, users
+from tests.cluster.shop import Shop, eventually, flowing, more
 
 CONNECTS = """
 import socket, sys
@@ -89,3 +92,21 @@ def test_a_broker_node_that_is_lost_costs_no_task(production: Shop) -> None:
     )
     after = production.restarts(workers)
     assert all(after.get(name, times) == times for name, times in before.items())
+
+
+def test_a_new_user_in_a_secret_of_ones_own_is_gone_over_to_and_no_task_is_lost(
+    production: Shop, tmp_path: Path
+) -> None:
+    """By the README's commands: the Secret that they patch is the user's own here."""
+    before = production.secret("jobs-rabbitmq")
+    functions, rabbitmq, _, _ = procedure(producer="shop-web")
+    with flowing(lambda: production.hold(count=4, seconds=4)) as sent:
+        more(sent)
+        run_script(functions + rabbitmq, shell(production, tmp_path))
+        more(sent)
+    production.until("succeeded", *sent, within_seconds=180)
+    assert {run["starts"] for run in production.tasks(*sent).values()} == {"1"}
+    after = production.secret("jobs-rabbitmq")
+    assert after["username"] != before["username"]
+    assert after["erlang-cookie"] == before["erlang-cookie"]
+    assert users(production) == {after["username"]}

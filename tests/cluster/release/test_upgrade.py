@@ -11,13 +11,20 @@ from ci.paths import ROOT
 from tests.cluster.shop import CHART, Shop, eventually, flowing, more
 
 HOLD_SECONDS = 25
+#: As many as are sent at once, and as a worker runs at once.
+BATCH = 4
 EARLIER = "earlier"
 VALUES: dict[str, Any] = {
     "app": "shop.celery:app",
     "envFrom": [{"secretRef": {"name": "shop-database"}}],
     "queues": {"default": {}},
     "workers": {
-        "main": {"pool": "gevent", "concurrency": 4, "queues": ["default"], "maxTaskSeconds": 30}
+        "main": {
+            "pool": "gevent",
+            "concurrency": BATCH,
+            "queues": ["default"],
+            "maxTaskSeconds": 30,
+        }
     },
     # Of the images that the cluster has.
     "rabbitmq.image.tag": yaml.safe_load((ROOT / "charts/rabbitmq/values.yaml").read_text())[
@@ -26,9 +33,9 @@ VALUES: dict[str, Any] = {
     "resultBackend": {"mode": "existing", "host": "jobs-redis", "existingSecret": "jobs-redis"},
     "redis.enabled": False,
 }
-SEND = """
+SEND = f"""
 from celery_runtime.app import app
-for _ in range(4):
+for _ in range({BATCH}):
     print(app.send_task("shop.tasks.hold", (2,), queue="default").id)
 """
 
@@ -70,6 +77,10 @@ def test_the_version_of_before_is_upgraded_under_load(shop: Shop, tmp_path: Path
             shop.helm("upgrade", EARLIER, str(CHART), *options, "--wait", "--timeout=3m")
             more(sent)
         shop.until("succeeded", *sent, within_seconds=120)
+    # RabbitMQ, a single node, is replaced as well: what a worker was at when its connection went
+    # comes again, as nobody could tell that it was done. All else is done once.
+    again = [run for run in shop.tasks(*sent).values() if run["starts"] != "1"]
+    assert len(again) <= BATCH, again
     shop.kubectl("delete", "pvc,secret", f"--selector=app.kubernetes.io/instance={EARLIER}")
 
 

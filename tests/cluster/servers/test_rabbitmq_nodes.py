@@ -1,6 +1,7 @@
-"""Three nodes of RabbitMQ: one grows to three, and no message is lost with one of them."""
+"""Nodes of RabbitMQ: one becomes three and these one again, and no message is lost with any."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +16,7 @@ NAME = "trio"
 BROKER = f"{NAME}-rabbitmq"
 NODES = [f"{BROKER}-{node}" for node in range(3)]
 SELECTOR = f"app.kubernetes.io/instance={NAME}"
+README = ROOT / "charts" / "rabbitmq" / "README.md"
 MESSAGES = 250
 CAP = {"vhost": "/", "name": "cap", "pattern": "^x", "definition": {"max-length": 10}}
 DEFINITIONS = {"policies": [CAP]}
@@ -52,6 +54,14 @@ from celery_runtime.app import app
 with app.connection_for_read() as connection, connection.channel() as channel:
     print(channel.queue_declare("default", passive=True).message_count)
 """
+#: What each of these says to Prometheus of who it is.
+IDENTITY = """
+import sys, urllib.request
+for host in sys.argv[1:]:
+    with urllib.request.urlopen(f"http://{host}:15692/metrics", timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    print(*(line for line in lines if line.startswith("rabbitmq_identity_info{")))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +76,7 @@ def trio(shop: Shop) -> Iterator[Shop]:
 
 def test_a_single_node_grows_to_three_and_so_do_its_queues(trio: Shop) -> None:
     assert _running(trio) == 3
-    eventually(
-        lambda: len(_queue(trio)["members"]) == 3,
-        within_seconds=90,
-        what="three replicas",
-        every_seconds=5,
-    )
+    _wait_for_members(trio, 3)
     assert _count(trio) == MESSAGES
 
 
@@ -126,14 +131,87 @@ def test_they_go_over_to_tls_and_definitions_of_ones_own(trio: Shop) -> None:
     assert [user["user"] for user in _ctl(trio, "list_users")] == ["celery"]
 
 
-def test_an_uninstall_does_not_wait_for_a_majority_for_long(trio: Shop) -> None:
+def test_each_node_tells_prometheus_of_itself_in_the_clear_beside_tls(trio: Shop) -> None:
+    hosts = [f"{node}.{BROKER}-nodes" for node in NODES]
+    told = _python(trio, IDENTITY, *hosts).splitlines()
+    for host, line in zip(hosts, told, strict=True):
+        assert f'rabbitmq_node="rabbit@{host}.' in line
+
+
+def test_a_node_that_lost_its_volume_comes_back_as_readme_says(trio: Shop) -> None:
+    before = _count(trio)
+    lost, claim = NODES[2], f"data-{NODES[2]}"
+    volume = trio.get("pvc", claim)["spec"]["volumeName"]
+    trio.kubectl("delete", "pvc", claim, "--wait=false")
+    trio.kubectl("delete", "pod", lost, "--grace-period=1")
+    eventually(
+        lambda: _is_whole(trio) or _is_refused(trio, lost),
+        within_seconds=150,
+        what="it comes back",
+        every_seconds=3,
+    )
+    assert trio.get("pvc", claim)["spec"]["volumeName"] != volume
+    if not _is_whole(trio):
+        # As before 4.3.
+        names = _ctl(trio, "cluster_status")["disk_nodes"]
+        (name,) = [name for name in names if name.startswith(f"rabbit@{lost}.")]
+        trio.exec(NODES[0], "rabbitmqctl", "forget_cluster_node", name, container="rabbitmq")
+    eventually(lambda: _is_whole(trio), within_seconds=150, what="three nodes again")
+    _wait_for_members(trio, 3)
+    assert _count(trio) == before
+
+
+def test_an_uninstall_waits_for_no_majority_for_long_and_an_install_finds_every_message(
+    trio: Shop,
+) -> None:
+    before = _count(trio)
     trio.helm("uninstall", NAME)
     trio.kubectl("wait", "--for=delete", "pod", f"--selector={SELECTOR}", "--timeout=240s")
+    _upgrade(trio, "rabbitmq.replicas=3")
+    eventually(lambda: _is_whole(trio), within_seconds=120, what="three nodes again")
+    assert _count(trio) == before
+
+
+def test_nodes_leave_one_after_the_other_as_readme_says(trio: Shop) -> None:
+    before = _count(trio)
+    for left in (2, 1):
+        _leave(trio, left)
+        _wait_for_members(trio, left)
+        assert _running(trio) == left
+        assert _count(trio) == before
+    _upgrade(trio, "rabbitmq.replicas=1")
+    (member,) = _queue(trio)["members"]
+    assert member.startswith(f"rabbit@{NODES[0]}.")
+    _send(trio, 1)
+    assert _count(trio) == before + 1
+
+
+def _leave(shop: Shop, left: int) -> None:
+    """Let the node of the highest number go, so that so many are left, by the README's commands."""
+    block = README.read_text().partition("**Fewer nodes.**")[2].split("```\n")[1]
+    for old, new in (
+        ("mq-rabbitmq", BROKER),
+        (f"{BROKER}-2", NODES[left]),
+        ("--replicas=2", f"--replicas={left}"),
+    ):
+        assert old in block
+        block = block.replace(old, new)
+    for number, line in enumerate(block.splitlines()):
+        program, *arguments = shlex.split(line)
+        assert program == "kubectl"
+        said = shop.kubectl(*arguments)
+        if number == 0:
+            rows = [row.split() for row in said.splitlines() if row.startswith("/")]
+            answers = {queue: answer for _, queue, *_, answer in rows}
+            assert answers["default"] == "ok"
+            assert set(answers.values()) == {"ok"}, said
+    shop.kubectl("wait", "--for=delete", f"pod/{NODES[left]}", "--timeout=4m")
 
 
 def _upgrade(shop: Shop, *values: str) -> None:
     options = [*shop.options(VALUES), *(f"--set={value}" for value in values)]
-    shop.helm("upgrade", NAME, str(ROOT / "charts" / "celery"), *options, "--wait", "--timeout=5m")
+    chart = str(ROOT / "charts" / "celery")
+    shop.helm("upgrade", "--install", NAME, chart, *options, "--wait", "--timeout=5m")
 
 
 def _python(shop: Shop, script: str, *arguments: str) -> str:
@@ -175,6 +253,23 @@ def _is_whole(shop: Shop) -> bool:
 def _queue(shop: Shop) -> Any:  # noqa: ANN401
     queues = _ctl(shop, "list_queues", "name", "leader", "members")
     return next(queue for queue in queues if queue["name"] == "default")
+
+
+def _wait_for_members(shop: Shop, number: int) -> None:
+    eventually(
+        lambda: len(_queue(shop)["members"]) == number,
+        within_seconds=90,
+        what=f"{number} replicas",
+        every_seconds=5,
+    )
+
+
+def _is_refused(shop: Shop, pod: str) -> bool:
+    """Tell whether the others take an empty node for the one that it was."""
+    try:
+        return "disagrees" in shop.kubectl("logs", pod, "--container=rabbitmq")
+    except Problem:
+        return False  # it has not begun
 
 
 def _may_be_evicted(shop: Shop) -> Any:  # noqa: ANN401
