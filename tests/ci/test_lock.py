@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -51,13 +51,29 @@ def locked(request: pytest.FixtureRequest) -> dict[str, Version]:
 def test_no_locked_version_was_taken_back(locked: dict[str, Version]) -> None:
     assert len(locked) > 10
     files = _files(locked)
-    gone = [
-        f"{name} {version}: {file['yanked']}"
+    gone = {
+        f"{name} {version}": why
         for name, version in locked.items()
-        for file in files[name]
-        if _version(file) == version and file["yanked"]
-    ]
-    assert gone == []
+        if (why := _taken_back(version, files[name]))
+    }
+    assert gone == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "why"),
+    [
+        ("1.0", []),
+        ("1.1", ["it is not there any more"]),
+        ("1.2", ["it is broken"]),
+        ("1.3", ["True"]),
+    ],
+)
+def test_a_version_is_taken_back_where_a_file_is_marked_or_none_is_left(
+    version: str, why: list[str]
+) -> None:
+    yanked = {"1.0": False, "1.2": "it is broken", "1.3": True}
+    files = [{"filename": f"any-{each}.tar.gz", "yanked": why} for each, why in yanked.items()]
+    assert _taken_back(Version(version), [*files, {"filename": "any-1.1.exe"}]) == why
 
 
 def test_no_locked_version_was_left_behind_long_ago(locked: dict[str, Version]) -> None:
@@ -69,6 +85,14 @@ def test_no_locked_version_was_left_behind_long_ago(locked: dict[str, Version]) 
         if datetime.now(UTC) - since > LONGEST_BEHIND
     }
     assert behind == {}, "uv lock --upgrade-package NAME brings the newer one"
+
+
+def _taken_back(version: Version, files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why a version is not to be had any more, or not to be used; nothing where all is well."""
+    own = [file for file in files if _version(file) == version]
+    if not own:
+        return ["it is not there any more"]
+    return [str(file["yanked"]) for file in own if file["yanked"]]
 
 
 def _first_newer(version: Version, files: list[dict[str, Any]]) -> tuple[Version, datetime]:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,23 +15,14 @@ from tests.benchmarks.exporter import markdown
 from tests.cluster.conftest import target
 from tests.cluster.shop import Shop, repeating
 from tests.faults.campaign import Order, fight
-from tests.soak.samples import Sample, look
-from tests.soak.trend import Trend, trend
+from tests.soak.samples import look
+from tests.soak.verdict import Sample, Samples, judge, settled, trends
 
 VALUES = (ROOT / "values" / "dev.yaml", Path(__file__).with_name("values.yaml"))
 NAMESPACE = "celery-test-soak"
 LONGEST_TASK_SECONDS = 5
 EVERY_SECONDS = 30
-#: Caches fill and pools grow at first: a part of the time that is not judged.
-WARM_UP = 0.2
-#: By how much a figure may grow over the whole time: a share of it, or so much.
-SHARE = 0.05
-LEAST = {"mib": 4, "files": 3, "sockets": 3}
-#: The ledger has a row more for each task, and its server more of them in memory.
-NOT_JUDGED = "shop-postgres-0"
 TITLES = ("pod", "MiB", "MiB/h", "files", "files/h", "connections", "connections/h", "zombies")
-
-Samples = Sequence[tuple[float, Mapping[str, Sample]]]
 
 
 def main() -> int:
@@ -59,9 +50,12 @@ def main() -> int:
         f"{given.minutes:g} minutes, {verdict.accepted:,} tasks accepted, {verdict.done:,} done, "
         f"{len(verdict.broken)} lost, doubled or stuck"
     )
-    grown = report(console, samples)
-    if grown or verdict.broken:
-        console.print(f"These grow: {', '.join(grown)}" if grown else "Not every task was kept")
+    report(console, samples)
+    wrong = judge(samples)
+    if verdict.broken:
+        wrong.append("not every task was kept")
+    if wrong:
+        console.print("\n".join(wrong))
         return 1
     shop.remove()
     return 0
@@ -80,31 +74,14 @@ def sampling(shop: Shop) -> Iterator[list[tuple[float, Mapping[str, Sample]]]]:
         yield samples
 
 
-def report(console: Console, samples: Samples) -> list[str]:
-    """Print a line for each pod; return what grows."""
-    judged = [each for each in samples if each[0] >= WARM_UP * samples[-1][0]]
-    pods = sorted(set.intersection(*(set(seen) for _, seen in judged)))
-    table, grown = markdown(*TITLES), []
-    for pod in pods:
-        trends = {name: _trend(judged, pod, name) for name in LEAST}
-        zombies = max(seen[pod].zombies for _, seen in judged)
-        grown += [
-            f"{pod}: {name} by {each.growth:.1f}"
-            for name, each in trends.items()
-            if pod != NOT_JUDGED and not each.flat(share=SHARE, least=LEAST[name])
-        ]
-        # One that has just ended and not been waited for yet is nothing.
-        if all(seen[pod].zombies for _, seen in judged):
-            grown.append(f"{pod}: zombies stay")
-        figures = [f"{figure:.1f}" for e in trends.values() for figure in (e.mean, e.per_hour)]
-        table.add_row(pod, *figures, str(zombies))
+def report(console: Console, samples: Samples) -> None:
+    """Print a line for each pod that was seen all the time."""
+    table = markdown(*TITLES)
+    for pod, figures in trends(samples).items():
+        zombies = max(len(seen[pod].zombies) for _, seen in settled(samples))
+        texts = [f"{figure:.1f}" for e in figures.values() for figure in (e.mean, e.per_hour)]
+        table.add_row(pod, *texts, str(zombies))
     console.print(table)
-    return grown
-
-
-def _trend(samples: Samples, pod: str, name: str) -> Trend:
-    minutes = [minute for minute, _ in samples]
-    return trend(minutes, [float(getattr(seen[pod], name)) for _, seen in samples])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """What each pod of a namespace holds: memory, file descriptors, connections, zombies."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from typing import Any
 
 from ci import cluster
 from tests.cluster.nodes import Nodes
 from tests.cluster.shop import Shop
+from tests.soak.verdict import Sample
 
-#: Of each process: the id of its pod, its state, KiB that it has (its part of what it shares),
-#: open files, and those of them that are sockets. Processes that end meanwhile are left out.
+#: Of each process: the id of its pod, its own, its state, KiB that it has (its part of what it
+#: shares), open files, and those of them that are sockets. Processes that end meanwhile are left
+#: out.
 SCRIPT = r"""
 cd /proc
 for pid in [0-9]*; do
@@ -18,34 +19,32 @@ for pid in [0-9]*; do
   memory=$(sed -n 's/^Pss: *\([0-9]*\).*/\1/p' $pid/smaps_rollup 2>/dev/null)
   links=$(ls -l $pid/fd 2>/dev/null | grep -c -e '->')
   sockets=$(ls -l $pid/fd 2>/dev/null | grep -c 'socket:')
-  echo "$pod ${state:-?} ${memory:-0} $links $sockets"
+  echo "$pod $pid ${state:-?} ${memory:-0} $links $sockets"
 done
 """
 
 
-@dataclass
-class Sample:
-    """One pod at one moment."""
-
-    mib: float = 0
-    files: int = 0
-    sockets: int = 0
-    zombies: int = 0
-
-
 def look(shop: Shop) -> dict[str, Sample]:
-    """Every pod of the shop's namespace that runs, by its name."""
-    pods = {
-        pod["metadata"]["uid"].replace("-", "_"): pod["metadata"]["name"]
-        for pod in shop.get("pods")["items"]
-    }
-    found: dict[str, Sample] = defaultdict(Sample)
-    for line in Nodes(cluster.current()).run(SCRIPT).splitlines():
-        uid, state, kib, files, sockets = line.split()
-        if name := pods.get(uid.replace("-", "_")):
-            sample = found[name]
+    """Every pod of the shop's namespace, by its name."""
+    return read(shop.get("pods")["items"], Nodes(cluster.current()).run(SCRIPT))
+
+
+def read(pods: list[Any], printed: str) -> dict[str, Sample]:
+    """What the script printed of the processes of these pods."""
+    found = {pod["metadata"]["name"]: _sample(pod) for pod in pods}
+    by_uid = {sample.uid.replace("-", "_"): sample for sample in found.values()}
+    for line in printed.splitlines():
+        uid, pid, state, kib, files, sockets = line.split()
+        if sample := by_uid.get(uid.replace("-", "_")):
             sample.mib += int(kib) / 1024
             sample.files += int(files)
             sample.sockets += int(sockets)
-            sample.zombies += state == "Z"
-    return dict(found)
+            if state == "Z":
+                sample.zombies.add(int(pid))
+    return found
+
+
+def _sample(pod: Any) -> Sample:  # noqa: ANN401
+    containers = pod["status"].get("containerStatuses", [])
+    restarts = sum(container["restartCount"] for container in containers)
+    return Sample(uid=pod["metadata"]["uid"], restarts=restarts)
