@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError
+from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from shop import database, gateway_client, ledger, tasks
 from shop.celery import app
@@ -49,11 +50,12 @@ def test_a_task_that_the_broker_does_not_accept_is_not_in_the_ledger() -> None:
     assert not TaskRun.objects.exists()
 
 
-def publish(task_id: str = "t", name: str = "shop.tasks.hold") -> None:
+def publish(task_id: str = "t", name: str = "shop.tasks.hold", routing_key: str = "email") -> None:
     """Send what Celery sends around publishing."""
     headers = {"id": task_id}
     ledger.stamp(sender=name, headers=headers)
-    ledger.accepted(sender=name, headers=headers, body=[(), {"run": "run"}], routing_key="email")
+    body = [(), {"run": "run"}]
+    ledger.accepted(sender=name, headers=headers, body=body, routing_key=routing_key)
 
 
 class Request:
@@ -83,6 +85,11 @@ def test_a_worker_that_is_faster_than_its_producer_loses_nothing() -> None:
     row = TaskRun.objects.get()
     assert (row.state, row.starts) == ("succeeded", 1)
     assert row.sent_at is not None
+
+
+def test_a_task_that_is_due_later_is_in_the_ledger_by_its_queue() -> None:
+    publish(routing_key=calculate_routing_key(20, "email"))
+    assert TaskRun.objects.get().queue == "email"
 
 
 def test_a_second_acceptance_keeps_the_first_time() -> None:

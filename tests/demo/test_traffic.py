@@ -1,8 +1,17 @@
 """What a run under fire sends."""
 
+import json
 from collections import Counter
+from io import StringIO
 
+import pytest
+from celery import signals
+from django.core.management import call_command
+
+from shop import ledger, tasks
+from shop.models import Hold, TaskRun
 from shop.traffic import POISONED, SHARES, Wish, wishes
+from tests.demo.conftest import closed
 
 COUNT, POISON, LONGEST_SECONDS = 2000, 7, 60.0
 
@@ -31,3 +40,38 @@ def test_tasks_take_from_milliseconds_to_the_longest() -> None:
     assert seconds[len(seconds) // 2] < 0.3
     assert 10 < seconds[-1] <= LONGEST_SECONDS
     assert max(wish.seconds for wish in made if wish.queue == POISONED) <= 5
+
+
+def test_a_few_are_due_later_and_a_few_give_up_at_first() -> None:
+    made = traffic(5)
+    later = [wish.countdown for wish in made if wish.countdown]
+    assert 0.01 < len(later) / COUNT < 0.03
+    assert 1 <= min(later) < 5 < 15 < max(later) <= 20
+    retries = Counter(wish.retries for wish in made)
+    assert retries.keys() == {0, 1, 2}
+    assert 0.01 < 1 - retries[0] / COUNT < 0.03
+    assert not any(wish.countdown or wish.retries for wish in made if wish.poison)
+
+
+@pytest.mark.usefixtures("_database", "_worker")
+def test_all_that_is_accepted_is_in_the_ledger_and_told() -> None:
+    # As a database would that was away for longer than the handler waits.
+    signals.after_task_publish.disconnect(ledger.accepted)
+    told = StringIO()
+    try:
+        call_command(
+            "run_traffic", run="r", seed=6, count=40, poison=0, rate=1000, longest=0.1, stdout=told
+        )
+    finally:
+        signals.after_task_publish.connect(ledger.accepted)
+    line = json.loads(told.getvalue())
+    assert (line["accepted"], line["refused"], line["entered"]) == (40, 0, 40)
+    rows = TaskRun.objects.filter(run="r")
+    assert rows.exclude(sent_at=None).exclude(queue="").count() == 40
+
+
+@pytest.mark.usefixtures("_database", "_worker")
+def test_a_task_that_is_to_give_up_twice_is_done_by_its_third_attempt() -> None:
+    row = closed(tasks.hold.apply_async((0,), {"run": "r", "retries": 2}, queue="email").id)
+    assert (row.state, row.retries, row.starts) == ("succeeded", 2, 3)
+    assert Hold.objects.get(task_id=row.task_id).duplicates == 0

@@ -43,10 +43,12 @@ def main() -> int:
         canary.flush()
         shop = Shop(target(NAMESPACE, *VALUES, Path(canary.name), autoscaling="keda"))
         shop.remove()
+        # A run that was killed as it drained a machine has left it so.
+        shop.kubectl("uncordon", "--selector=kubernetes.io/os=linux")
         install(shop.target)
         outcome = fight(shop, order, ALL)
     sys.stdout.write(json.dumps(outcome.figures(), indent=2) + "\n")
-    if not outcome.verdict.kept:
+    if outcome.shortcomings:
         sys.stdout.write(tell_of(shop, outcome))
         return 1
     shop.remove()

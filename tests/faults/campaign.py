@@ -1,6 +1,6 @@
 """One run under fire: traffic, faults, the time to settle, and the account of all of it."""
 
-import json
+import itertools
 import random
 import threading
 import time
@@ -8,36 +8,50 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from ci.steps import Problem
-from tests.cluster.inside import AnswerLost
-from tests.cluster.shop import Shop
+from tests.cluster.shop import Shop, repeating
 from tests.faults.held import bring
-from tests.faults.strikes import Fault, Field, plan
+from tests.faults.logs import Logs
+from tests.faults.strikes import Fault, Field, nothing, plan
 from tests.faults.verdict import Line, Strike, Verdict, judge, silence_seconds
 from tests.faults.whereabouts import dead_letters, waiting
 
+#: Effects are found by who left them, not by the key that is to keep a second one out.
 LINES = """
-SELECT t.task_id, t.queue, t.sent_at, t.finished_at, t.starts,
-       count(h.key), coalesce(sum(h.duplicates), 0)
-FROM shop_taskrun t LEFT JOIN shop_hold h ON h.key = t.task_id
-WHERE t.run = '{run}' GROUP BY t.task_id
+SELECT t.task_id, t.queue, t.name, t.sent_at, t.finished_at, t.starts, t.retries,
+       count(h.id), coalesce(sum(h.duplicates), 0)
+FROM shop_taskrun t LEFT JOIN shop_hold h ON h.task_id = t.task_id
+WHERE starts_with(t.run, '{run}.') GROUP BY t.task_id
 """
 UNDONE = """
-SELECT t.task_id FROM shop_taskrun t LEFT JOIN shop_hold h ON h.key = t.task_id
-WHERE t.run = '{run}' AND t.sent_at IS NOT NULL AND h.key IS NULL
+SELECT t.task_id FROM shop_taskrun t LEFT JOIN shop_hold h ON h.task_id = t.task_id
+WHERE starts_with(t.run, '{run}.') AND t.sent_at IS NOT NULL AND h.id IS NULL
 """
+TICKS = "SELECT scheduled_at FROM shop_tick WHERE scheduled_at BETWEEN '{}' AND '{}' ORDER BY 1"
 #: Whether each queue has finished a task that was sent since.
 FLOWS = """
 SELECT count(DISTINCT queue) FILTER (WHERE sent_at > '{since}' AND finished_at IS NOT NULL)
      = count(DISTINCT queue)
-FROM shop_taskrun WHERE run = '{run}' AND sent_at IS NOT NULL
+FROM shop_taskrun WHERE starts_with(run, '{run}.') AND sent_at IS NOT NULL
 """
+POISON = "shop.tasks.crash"
 LOOK_SECONDS = 5
 #: What does not flow by then is seen by the length of its silence.
 HEAL_SECONDS = 120
+#: Where faults take longer than the tasks last that are ordered, more are sent in parts of this.
+PART_SECONDS = 120
+BURST_TASKS, BURST_RATE = 400, 200.0
+KEEP_EVERY_SECONDS = 10
+#: Each part of the traffic has a seed of its own.
+MOST_PARTS = 10_000
+#: The others were sent while an alarm was up, or the broker away: their producer was told so.
+LEAST_ACCEPTED = 0.75
+#: A task may happen to be with one worker after the other that is killed.
+MOST_DEAD_BY_CHANCE = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +67,7 @@ class Order:
 
     @property
     def run(self) -> str:
-        """Its name in the ledger."""
+        """What its parts' names in the ledger begin with, before a dot."""
         return f"fire-{self.seed}-{self.tasks}"
 
 
@@ -67,8 +81,11 @@ class Outcome:
     lines: list[Line]
     #: Dead letters that came by the runbook alone, by queue.
     held: Mapping[str, int]
-    #: How many tasks were accepted, as the producer says; None where its last word was lost.
-    told: int | None
+    #: What beat sent meanwhile, and how far its ticks were apart, at the least and the most.
+    ticks: Sequence[datetime]
+    #: Why the producer gave up, if it did.
+    error: str
+    logs: Logs
     #: When there was nothing more to send.
     sent_at: datetime
     seconds: float
@@ -77,6 +94,34 @@ class Outcome:
     def missed(self) -> list[Strike]:
         """The faults that could not be struck."""
         return [strike for strike in self.strikes if strike.error]
+
+    @property
+    def struck(self) -> int:
+        """How many faults there were."""
+        return sum(each.name != nothing.__name__ for each in self.strikes) - len(self.missed)
+
+    @property
+    def shortcomings(self) -> list[str]:
+        """What the run cannot be called survived for, a sentence each."""
+        verdict, sent = self.verdict, max(self.order.tasks, len(self.lines))
+        by_chance, struck = len(verdict.dead_by_chance), self.struck
+        found = {
+            f"{len(verdict.lost)} tasks are lost": verdict.lost,
+            f"{len(verdict.doubled)} tasks were done twice": verdict.doubled,
+            f"{len(verdict.stuck)} tasks are stuck": verdict.stuck,
+            f"{len(self.missed)} faults could not be struck": self.missed,
+            f"only {struck} of {self.order.faults} faults were struck": (
+                struck + len(self.missed) < self.order.faults
+            ),
+            f"the producer gave up: {self.error}": self.error,
+            f"only {verdict.accepted} of {sent} tasks were accepted": (
+                verdict.accepted < LEAST_ACCEPTED * sent
+            ),
+            f"{by_chance} tasks died that do not kill": (
+                by_chance > MOST_DEAD_BY_CHANCE * verdict.accepted
+            ),
+        }
+        return [sentence for sentence, holds in found.items() if holds]
 
     def figures(self) -> dict[str, Any]:
         """What is worth keeping of it, as one JSON object."""
@@ -90,11 +135,11 @@ class Outcome:
         return {
             **asdict(self.order),
             **asdict(self.verdict),
-            "told": self.told,
             "held": self.held,
-            "struck": len(self.strikes) - len(self.missed),
+            "struck": self.struck,
             "missed": [f"{strike.name}: {strike.error}" for strike in self.missed],
             "seconds": round(self.seconds),
+            "beat": {"ticks": len(self.ticks), **_apart(self.ticks)},
             "silence": {name: _summary(each) for name, each in sorted(silences.items())},
         }
 
@@ -102,61 +147,83 @@ class Outcome:
 def fight(
     shop: Shop, order: Order, faults: Sequence[Fault], *, tell: Callable[[str], None] = print
 ) -> Outcome:
-    """Send, strike, wait until nothing moves any more, and judge."""
-    began = time.monotonic()
+    """Send, strike for as long as is sent, wait until nothing moves any more, and judge."""
+    began, began_at = time.monotonic(), datetime.now(UTC)
     traffic = Traffic(shop, order)
     traffic.start()
-    field = Field(shop, random.Random(order.seed))  # noqa: S311 # nothing is secret
+    chance = random.Random(order.seed)  # noqa: S311 # nothing is secret
+    field = Field(shop, chance, traffic.burst)
+    logs = Logs(field.nodes(), shop.target.namespace)
     struck = []
-    for fault in _paced(order, faults):
-        struck.append(_strike(field, fault, tell))
-        _heal(shop, traffic)
-    traffic.join()
-    assert not traffic.error, f"the producer ended with an error: {traffic.error}"
-    _settle(shop, order)
-    held = bring(field)
+    with repeating(logs.keep, every_seconds=KEEP_EVERY_SECONDS):
+        for fault in _paced(order, faults):
+            struck.append(_strike(field, fault, tell))
+            _heal(shop, traffic)
+            if not traffic.is_alive():
+                break
+        traffic.end()
+        _settle(shop, order)
+        held = bring(field)
     lines = ledger(shop, order.run)
+    ticks = shop.sql(TICKS.format(began_at.isoformat(), traffic.ended_at.isoformat()))
     return Outcome(
         order=order,
         verdict=judge(lines, dead_letters(shop), waiting(shop)),
         strikes=struck,
         lines=lines,
         held=held,
-        told=traffic.accepted,
+        ticks=[datetime.fromisoformat(tick) for (tick,) in ticks],
+        error=repr(traffic.error) if traffic.error else "",
+        logs=logs,
         sent_at=traffic.ended_at,
         seconds=time.monotonic() - began,
     )
 
 
 class Traffic(threading.Thread):
-    """The producer, in the shop's own pod."""
+    """The producer, in the shop's own pod; it enters into the ledger what was accepted."""
 
     def __init__(self, shop: Shop, order: Order) -> None:
         super().__init__(name="traffic", daemon=True)
         self._shop, self.order = shop, order
-        self.accepted: int | None = None
+        self._over = threading.Event()
+        self._parts = itertools.count()
         self.error: Exception | None = None
         self.ended_at = datetime.now(UTC)
 
     def run(self) -> None:
-        """Send all that is ordered."""
+        """Send all that is ordered, and more of it until the end."""
         order = self.order
-        options = {
-            "run": order.run,
-            "seed": order.seed,
-            "count": order.tasks,
-            "poison": order.poison,
-            "rate": order.rate,
-            "longest": order.longest_seconds,
-        }
-        words = [f"--{name}={value}" for name, value in options.items()]
         try:
-            with suppress(AnswerLost):
-                said = self._shop.exec("deploy/shop-web", "django-admin", "run_traffic", *words)
-                self.accepted = json.loads(said.splitlines()[-1])["accepted"]
+            self._send(order.tasks, order.poison, order.rate)
+            while not self._over.is_set():
+                count = int(order.rate * PART_SECONDS)
+                self._send(count, count * order.poison // order.tasks, order.rate)
         except Exception as error:  # told by whoever waits for it
             self.error = error
         self.ended_at = datetime.now(UTC)
+
+    def end(self) -> None:
+        """Wait until all is sent that was ordered or begun."""
+        self._over.set()
+        self.join()
+
+    def burst(self) -> None:
+        """Send many tasks at once."""
+        self._send(BURST_TASKS, 0, BURST_RATE)
+
+    def _send(self, count: int, poison: int, rate: float) -> None:
+        part = next(self._parts)
+        options = {
+            "run": f"{self.order.run}.{part}",
+            "seed": self.order.seed * MOST_PARTS + part,
+            "count": count,
+            "poison": poison,
+            "rate": rate,
+            "longest": self.order.longest_seconds,
+        }
+        words = [f"--{name}={value}" for name, value in options.items()]
+        self._shop.exec("deploy/shop-web", "django-admin", "run_traffic", *words)
 
 
 def ledger(shop: Shop, run: str) -> list[Line]:
@@ -165,23 +232,37 @@ def ledger(shop: Shop, run: str) -> list[Line]:
         Line(
             task_id=task_id,
             queue=queue,
+            poison=name == POISON,
             sent_at=_time(sent),
             finished_at=_time(finished),
             starts=int(starts),
+            retries=int(retries),
             effects=int(effects),
             repeated=int(repeated),
         )
-        for task_id, queue, sent, finished, starts, effects, repeated in shop.sql(
-            LINES.format(run=run)
-        )
+        for (
+            task_id,
+            queue,
+            name,
+            sent,
+            finished,
+            starts,
+            retries,
+            effects,
+            repeated,
+        ) in shop.sql(LINES.format(run=run))
     ]
 
 
 def _paced(order: Order, faults: Sequence[Fault]) -> Iterator[Fault]:
-    """At even distances over the time of the traffic, later where a fault takes longer."""
+    """At even distances over the time of the traffic, later where a fault takes longer.
+
+    The first is none.
+    """
     began = time.monotonic()
-    every = order.tasks / order.rate / (order.faults + 1)
-    for number, fault in enumerate(plan(order.seed, order.faults, faults), start=1):
+    every = order.tasks / order.rate / (order.faults + 2)
+    planned = [nothing, *plan(order.seed, order.faults, faults)] if faults else []
+    for number, fault in enumerate(planned, start=1):
         time.sleep(max(0.0, began + number * every - time.monotonic()))
         yield fault
 
@@ -206,19 +287,26 @@ def _heal(shop: Shop, traffic: Traffic) -> None:
 
 
 def _settle(shop: Shop, order: Order) -> None:
-    """Wait until what was accepted is done, but for what kills: twice the longest task's time."""
+    """Wait until all is done or dead: twice the longest task's time, two minutes at least."""
     deadline = time.monotonic() + 2 * max(order.longest_seconds, 60)
     while time.monotonic() < deadline:
         undone = {task_id for (task_id,) in shop.sql(UNDONE.format(run=order.run))}
         # Whoever is asked for dead letters may just be starting.
         with suppress(Problem):
-            if len(undone) <= order.poison and undone <= dead_letters(shop).keys():
+            if undone <= dead_letters(shop).keys():
                 return
         time.sleep(LOOK_SECONDS)
 
 
 def _time(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _apart(ticks: Sequence[datetime]) -> dict[str, float]:
+    seconds = [(later - earlier).total_seconds() for earlier, later in pairwise(ticks)]
+    if not seconds:
+        return {}
+    return {"least_seconds": round(min(seconds), 1), "most_seconds": round(max(seconds), 1)}
 
 
 def _summary(seconds: list[float]) -> dict[str, float]:

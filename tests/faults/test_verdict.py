@@ -10,6 +10,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def line(task: str, *, sent: float | None = 0, done: float | None = 1, **more: object) -> Line:
     values = {
         "queue": "default",
+        "poison": False,
+        "retries": 0,
         "starts": int(done is not None),
         "effects": int(done is not None),
         "repeated": 0,
@@ -24,25 +26,41 @@ def _at(seconds: float | None) -> datetime | None:
 
 def test_what_was_accepted_is_done_or_dead_or_stuck_or_lost() -> None:
     done, dead, stuck, lost = line("done"), *(line(n, done=None) for n in ("dead", "stuck", "lost"))
-    verdict = judge([done, dead, stuck, lost], {"dead"}, {"stuck"})
-    assert (verdict.accepted, verdict.done, verdict.dead) == (4, 1, 1)
+    verdict = judge([done, dead, stuck, lost], {"dead": "rejected"}, {"stuck"})
+    assert (verdict.accepted, verdict.done, verdict.dead) == (4, 1, {"rejected": 1})
     assert (verdict.stuck, verdict.lost) == (["stuck"], ["lost"])
-    assert judge([done, dead], {"dead"}).kept
-    assert not judge([stuck], set(), {"stuck"}).kept
-    assert not judge([lost], set()).kept
+    assert judge([done, dead], {"dead": "rejected"}).kept
+    assert not judge([stuck], {}, {"stuck"}).kept
+    assert not judge([lost], {}).kept
+
+
+def test_a_dead_letter_without_a_reason_is_no_account() -> None:
+    assert judge([line("dead", done=None)], {"dead": ""}).lost == ["dead"]
+
+
+def test_it_is_told_which_of_the_dead_do_not_kill_and_which_were_done() -> None:
+    lines = [line("poison", done=None, poison=True), line("chance", done=None), line("done")]
+    verdict = judge(lines, dict.fromkeys(("poison", "chance", "done"), "delivery_limit"))
+    assert verdict.dead == {"delivery_limit": 2}
+    assert (verdict.dead_by_chance, verdict.done, verdict.done_and_dead) == (["chance"], 1, 1)
 
 
 def test_what_was_not_confirmed_is_neither_accepted_nor_lost() -> None:
-    verdict = judge([line("never came", sent=None, done=None), line("came", sent=None)], set())
+    verdict = judge([line("never came", sent=None, done=None), line("came", sent=None)], {})
     assert (verdict.accepted, verdict.unconfirmed, verdict.lost) == (0, 1, [])
     assert verdict.kept
 
 
 def test_a_second_effect_is_a_broken_promise_and_a_second_start_is_not() -> None:
-    verdict = judge([line("twice", starts=2, repeated=1)], set())
+    verdict = judge([line("twice", starts=2, repeated=1)], {})
     assert verdict.kept
     assert (verdict.redelivered, verdict.repeated) == (1, 1)
-    assert judge([line("twice", effects=2)], set()).doubled == ["twice"]
+    assert judge([line("twice", effects=2)], {}).doubled == ["twice"]
+
+
+def test_a_start_that_a_task_asked_for_is_no_redelivery() -> None:
+    verdict = judge([line("retried", starts=4, retries=2), line("once")], {})
+    assert (verdict.retried, verdict.redelivered) == (1, 1)
 
 
 def test_silence_is_the_longest_time_in_which_a_queue_finished_nothing() -> None:

@@ -1,6 +1,7 @@
 """From what the ledger and the dead letters hold to what was kept of the promise: pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -12,10 +13,14 @@ class Line:
 
     task_id: str
     queue: str
+    #: Whether it is one that kills its process.
+    poison: bool
     #: When it was sent; None of one that the broker has not confirmed.
     sent_at: datetime | None
     finished_at: datetime | None
     starts: int
+    #: Starts that it asked for itself.
+    retries: int
     #: Rows that it has left behind, and attempts to leave another.
     effects: int
     repeated: int
@@ -38,7 +43,11 @@ class Verdict:
 
     accepted: int
     done: int
-    dead: int
+    #: Of what those died that are not done, and which of them do not kill.
+    dead: Mapping[str, int]
+    dead_by_chance: Sequence[str]
+    #: Done, and among the dead letters as well: died after its effect, before its end.
+    done_and_dead: int
     #: Still in its queue, or with a worker, when the time to settle was over.
     stuck: Sequence[str]
     #: Nowhere.
@@ -47,7 +56,9 @@ class Verdict:
     doubled: Sequence[str]
     #: Done, though the producer was not told that they were accepted.
     unconfirmed: int
-    #: Starts beyond each task's first, and effects that were there already.
+    #: Tasks that came back after a retry of their own.
+    retried: int
+    #: Starts beyond each task's first and its retries, and effects that were there already.
     redelivered: int
     repeated: int
 
@@ -62,20 +73,29 @@ class Verdict:
         return [*self.lost, *self.doubled, *self.stuck]
 
 
-def judge(lines: Iterable[Line], dead: Collection[str], waiting: Collection[str] = ()) -> Verdict:
-    """Account for every line, with the ids of the messages that died, and that still wait."""
+def judge(lines: Iterable[Line], dead: Mapping[str, str], waiting: Collection[str] = ()) -> Verdict:
+    """Account for every line, with what each dead message died of, and those that still wait.
+
+    A dead letter without a reason is no account of its task.
+    """
     lines = list(lines)
+    dead = {task_id: reason for task_id, reason in dead.items() if reason}
     accepted = [line for line in lines if line.sent_at]
-    gone = [each.task_id for each in accepted if not each.effects and each.task_id not in dead]
+    undone = [line for line in accepted if not line.effects]
+    gone = [line.task_id for line in undone if line.task_id not in dead]
+    died = [line for line in undone if line.task_id in dead]
     return Verdict(
         accepted=len(accepted),
-        done=sum(line.effects > 0 for line in accepted),
-        dead=sum(line.task_id in dead for line in accepted if not line.effects),
+        done=len(accepted) - len(undone),
+        dead=dict(Counter(dead[line.task_id] for line in died)),
+        dead_by_chance=[line.task_id for line in died if not line.poison],
+        done_and_dead=sum(line.task_id in dead for line in accepted if line.effects),
         stuck=[task_id for task_id in gone if task_id in waiting],
         lost=[task_id for task_id in gone if task_id not in waiting],
         doubled=[line.task_id for line in lines if line.effects > 1],
         unconfirmed=sum(not line.sent_at and line.effects > 0 for line in lines),
-        redelivered=sum(max(line.starts - 1, 0) for line in lines),
+        retried=sum(line.retries > 0 for line in lines),
+        redelivered=sum(max(line.starts - 1 - line.retries, 0) for line in lines),
         repeated=sum(line.repeated for line in lines),
     )
 

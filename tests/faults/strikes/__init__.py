@@ -3,10 +3,21 @@
 import random
 from collections.abc import Sequence
 
-from tests.faults.strikes.broker import exhaust_memory, fill_disk, kill_leader, restart_broker
+from tests.faults.strikes.broker import (
+    exhaust_memory,
+    fill_disk,
+    kill_leader,
+    lose_broker_node,
+    restart_broker,
+)
 from tests.faults.strikes.field import Fault, Field
 from tests.faults.strikes.machine import drain_node, set_clock
-from tests.faults.strikes.network import cut_off_broker_node, lose_packets, slow_network
+from tests.faults.strikes.network import (
+    cut_off_broker_node,
+    lose_packets,
+    part_broker_nodes,
+    slow_network,
+)
 from tests.faults.strikes.pods import (
     delete_worker,
     kill_beat,
@@ -17,9 +28,9 @@ from tests.faults.strikes.pods import (
     upgrade,
 )
 
-__all__ = ["ALL", "ANYWHERE", "Fault", "Field", "plan"]
+__all__ = ["ALL", "ANYWHERE", "Fault", "Field", "nothing", "plan"]
 
-#: Those that need one machine, and nobody who scales.
+#: Those that need one machine and nobody who scales, and take less than a minute.
 ANYWHERE: Sequence[Fault] = (
     delete_worker,
     kill_worker,
@@ -35,7 +46,11 @@ ANYWHERE: Sequence[Fault] = (
     kill_exporter,
     upgrade,
 )
-ALL = (*ANYWHERE, kill_keda, drain_node, set_clock)
+ALL = (*ANYWHERE, part_broker_nodes, lose_broker_node, kill_keda, drain_node, set_clock)
+
+
+def nothing(_: Field) -> None:
+    """What the others are compared with."""
 
 
 def plan(seed: int, count: int, faults: Sequence[Fault]) -> list[Fault]:

@@ -4,8 +4,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ci.demo import RELEASE
 from tests.faults.strikes.field import BROKER, LASTING_SECONDS, Field, pod_of
 
+AWAY_SECONDS = 150
 #: More than any disk here has, in bytes.
 ENDLESS = 10**15
 
@@ -15,6 +17,19 @@ def kill_leader(field: Field) -> None:
     listed = field.ask(field.broker(), "list_queues", "name", "leader")
     leaders = {each["name"]: each["leader"] for each in listed}
     field.kill(pod_of(leaders["default"]))
+
+
+def lose_broker_node(field: Field) -> None:
+    """Kill a node of the broker, and have it back after minutes."""
+    scale = ("scale", "statefulset", f"{RELEASE}-rabbitmq")
+    all_of_them = len(field.shop.pods(BROKER))
+    # First it is not wanted any more, or another would take its place.
+    field.shop.kubectl(*scale, f"--replicas={all_of_them - 1}")
+    try:
+        field.kill(f"{RELEASE}-rabbitmq-{all_of_them - 1}")
+        time.sleep(AWAY_SECONDS)
+    finally:
+        field.shop.kubectl(*scale, f"--replicas={all_of_them}")
 
 
 def restart_broker(field: Field) -> None:

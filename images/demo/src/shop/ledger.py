@@ -1,10 +1,12 @@
 """The ledger: one `TaskRun` for each of the shop's tasks, written by Celery's signals.
 
 A task is *sent* only when publishing has returned, that is: when the broker has accepted it.
-A handler that raises is logged by Celery and does not fail the task.
+A handler that raises is logged by Celery and does not fail the task: `enter` is for producers
+who have to be sure. What a task has begun and ended is told by the database's clock.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
@@ -12,6 +14,7 @@ from functools import wraps
 from celery import Task, signals
 from django.db import connection
 from django.db.models import F, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from shop.database import wait_for_database
@@ -20,6 +23,8 @@ from shop.models import TaskRun
 State = TaskRun.State
 PATIENCE_SECONDS = 10.0  # while the database restarts
 SENT_AT = "sent_at"  # a message header, kept by retries
+# RabbitMQ's way of a message that is due later: its delay in bits before the queue's own key.
+_DELAY = re.compile(r"^(?:[01]\.){28}")
 _TASKS = "shop.tasks."
 
 
@@ -64,9 +69,23 @@ def accepted(
     **_: object,
 ) -> None:
     """Enter a task that the broker has accepted. Its retries change nothing here."""
-    row = _row(str(headers["id"]), sender, routing_key, body[1])
+    queue = _DELAY.sub("", routing_key)
+    row = _row(str(headers["id"]), sender, queue, body[1])
     sent_at = datetime.fromisoformat(str(headers[SENT_AT]))
-    row.filter(sent_at=None).update(sent_at=sent_at, queue=routing_key)
+    row.filter(sent_at=None).update(sent_at=sent_at, queue=queue)
+
+
+def enter(run: str, accepted_tasks: Mapping[str, tuple[str, str]]) -> int:
+    """Enter what a producer knows to be accepted and the ledger does not; returns how many.
+
+    Takes each task's name and queue by its id.
+    """
+    known = TaskRun.objects.filter(run=run).exclude(sent_at=None)
+    missing = accepted_tasks.keys() - set(known.values_list("task_id", flat=True))
+    for task_id in missing:
+        name, queue = accepted_tasks[task_id]
+        _row(task_id, name, queue, {"run": run}).update(sent_at=timezone.now(), queue=queue)
+    return len(missing)
 
 
 @signals.task_prerun.connect
@@ -74,14 +93,14 @@ def accepted(
 def started(sender: Task, task_id: str, kwargs: Mapping[str, object], **_: object) -> None:
     """Count a start, and note where it is."""
     request = sender.request
-    queue = (request.delivery_info or {}).get("routing_key") or ""
+    queue = _DELAY.sub("", (request.delivery_info or {}).get("routing_key") or "")
     row = _row(task_id, sender.name, queue, kwargs)
     row.update(
         starts=F("starts") + 1,
         hostname=request.hostname or "",
         worker_group=os.environ.get("CELERY_WORKER_GROUP", ""),
     )
-    _move(task_id, State.STARTED, started_at=timezone.now())
+    _move(task_id, State.STARTED, started_at=Now())
 
 
 @signals.task_retry.connect
@@ -96,14 +115,14 @@ def retried(_sender: Task, request: object, reason: object, **_: object) -> None
 @_writes
 def succeeded(sender: Task, **_: object) -> None:
     """Close a task that has done its work."""
-    _move(sender.request.id, State.SUCCEEDED, finished_at=timezone.now(), reason="")
+    _move(sender.request.id, State.SUCCEEDED, finished_at=Now(), reason="")
 
 
 @signals.task_failure.connect
 @_writes
 def failed(_sender: Task, task_id: str, exception: BaseException, **_: object) -> None:
     """Close a task that has given up, with its error."""
-    _move(task_id, State.FAILED, finished_at=timezone.now(), reason=repr(exception))
+    _move(task_id, State.FAILED, finished_at=Now(), reason=repr(exception))
 
 
 def _row(task_id: str, name: str, queue: str, kwargs: Mapping[str, object]) -> QuerySet:

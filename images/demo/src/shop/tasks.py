@@ -184,11 +184,14 @@ def _sent_at(task: Task) -> datetime | None:
 
 
 @shared_task(bind=True, autoretry_for=(OperationalError,), **_BACKOFF)
-def hold(self: Task, seconds: float, run: str = "") -> None:
+def hold(self: Task, seconds: float, run: str = "", retries: int = 0) -> None:
     """Take `seconds`, then leave one effect, when the database lets it. Its start is in the ledger.
 
-    It has no queue of its own: the caller names the one whose workers it is to hold.
+    The first `retries` attempts give up instead. It has no queue of its own: the caller names the
+    one whose workers it is to hold.
     """
+    if self.request.retries < retries:
+        raise self.retry(countdown=1)
     time.sleep(seconds)
     effects.record(
         Hold, {"key": self.request.id}, task_id=self.request.id, run=run, seconds=seconds

@@ -1,5 +1,7 @@
 """What a run under fire sends: tasks for every queue, most of them short, and some that kill.
 
+A few are due later, and a few give up at first and come back.
+
 No Celery and no database: the same seed makes the same tasks.
 """
 
@@ -16,6 +18,10 @@ SHARES: Mapping[str, int] = MappingProxyType(
     {"default": 40, "email": 25, "high_priority": 25, "thumbnails": 10}
 )
 LONGEST_SECONDS: Mapping[str, float] = MappingProxyType({"thumbnails": 5.0})
+#: How many in a hundred are not to begin at once, and within how many seconds they are due.
+LATER, LATER_SECONDS = 2, (1.0, 20.0)
+#: How many in a hundred give up once or twice.
+RETRIED, MOST_RETRIES = 2, 2
 #: Where a task that kills its process takes no other with it: each has a process of its own there.
 POISONED = "thumbnails"
 
@@ -28,6 +34,10 @@ class Wish:
     seconds: float
     #: Whether it kills its process, each time that it is tried.
     poison: bool = False
+    #: In how many seconds it may begin.
+    countdown: float = 0
+    #: How many of its attempts give up.
+    retries: int = 0
 
 
 def wishes(seed: int, count: int, *, poison: int, longest_seconds: float) -> Iterator[Wish]:
@@ -40,7 +50,13 @@ def wishes(seed: int, count: int, *, poison: int, longest_seconds: float) -> Ite
             continue
         (queue,) = chance.choices(list(SHARES), list(SHARES.values()))
         longest = min(longest_seconds, LONGEST_SECONDS.get(queue, math.inf))
-        yield Wish(queue, min(_seconds(chance), longest))
+        later, again = chance.random() * 100 < LATER, chance.random() * 100 < RETRIED
+        yield Wish(
+            queue,
+            min(_seconds(chance), longest),
+            countdown=chance.uniform(*LATER_SECONDS) if later else 0,
+            retries=chance.randint(1, MOST_RETRIES) if again else 0,
+        )
 
 
 def _seconds(chance: random.Random) -> float:

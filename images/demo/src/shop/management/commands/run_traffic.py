@@ -1,14 +1,19 @@
-"""``run_traffic``: send many tasks at a steady rate, and say how many the broker has accepted."""
+"""``run_traffic``: send many tasks at a steady rate, and say how many the broker has accepted.
+
+Each of them is in the ledger at the end, whatever became of the handler that writes it there.
+"""
 
 import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from kombu.exceptions import OperationalError
 
 from shop import tasks
+from shop.ledger import enter
 from shop.management.commands.run_pipelines import begin
 from shop.traffic import Wish, wishes
 
@@ -49,27 +54,34 @@ class Command(BaseCommand):
         tasks_to_send = list(wishes(seed, count, poison=poison, longest_seconds=longest))
         began = time.monotonic()
 
-        def send_share(share: Sequence[tuple[int, Wish]]) -> int:
-            accepted = 0
+        accepted: dict[str, tuple[str, str]] = {}
+
+        def send_share(share: Sequence[tuple[int, Wish]]) -> None:
             for number, wish in share:
                 time.sleep(max(0.0, began + number / rate - time.monotonic()))
-                accepted += _send(wish, run)
-            return accepted
+                with suppress(OperationalError):
+                    task_id, name = _send(wish, run)
+                    accepted[task_id] = (name, wish.queue)
 
         numbered = list(enumerate(tasks_to_send))
         with ThreadPoolExecutor(SENDERS) as senders:
-            accepted = sum(senders.map(send_share, [numbered[n::SENDERS] for n in range(SENDERS)]))
-        line = {"event": "traffic", "run": run, "accepted": accepted, "refused": count - accepted}
+            list(senders.map(send_share, [numbered[n::SENDERS] for n in range(SENDERS)]))
+        line = {
+            "event": "traffic",
+            "run": run,
+            "accepted": len(accepted),
+            "refused": count - len(accepted),
+            "entered": enter(run, accepted),
+        }
         self.stdout.write(json.dumps(line))
 
 
-def _send(wish: Wish, run: str) -> bool:
-    """Send one task; tell whether the broker has confirmed it."""
-    try:
-        if wish.poison:
-            tasks.crash.apply_async((), {"run": run}, queue=wish.queue)
-        else:
-            tasks.hold.apply_async((wish.seconds,), {"run": run}, queue=wish.queue)
-    except OperationalError:
-        return False
-    return True
+def _send(wish: Wish, run: str) -> tuple[str, str]:
+    """Send one task, return its id and name; raises OperationalError if it is not confirmed."""
+    if wish.poison:
+        sent = tasks.crash.apply_async((), {"run": run}, queue=wish.queue)
+        return sent.id, tasks.crash.name
+    options = {"run": run, "retries": wish.retries}
+    countdown = wish.countdown or None
+    sent = tasks.hold.apply_async((wish.seconds,), options, queue=wish.queue, countdown=countdown)
+    return sent.id, tasks.hold.name
