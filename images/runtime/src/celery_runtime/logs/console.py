@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -200,8 +201,13 @@ def _remember_worker(sender: str, instance: "Worker", **_: object) -> None:
 
 
 def _rfc3339(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, microseconds = divmod(round(seconds * 1_000_000), 1_000_000)
+    return f"{_whole(second)}.{microseconds // 1000:03}Z"
+
+
+@lru_cache(maxsize=1)
+def _whole(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -211,9 +217,13 @@ def _message(record: logging.LogRecord) -> str:
         return f"{record.msg!s} {record.args!r}"
 
 
+#: `json.dumps` would make one for each line.
+_encode = json.JSONEncoder(default=str, allow_nan=False).encode
+
+
 def _line(fields: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(fields, default=str, allow_nan=False)
+        return _encode(fields)
     except (TypeError, ValueError):
         # NaN, a circular reference, a key that is not text: the rest of the record matters.
         return json.dumps({str(key): str(value) for key, value in fields.items()})

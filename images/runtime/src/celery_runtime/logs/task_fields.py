@@ -16,6 +16,7 @@ from celery_runtime.queues import without_delay
 
 if TYPE_CHECKING:
     from billiard.einfo import ExceptionInfo
+    from celery.app.task import Context
 
 Fields = dict[str, Any]
 
@@ -66,10 +67,12 @@ def of(record: logging.LogRecord) -> Fields:
     """The fields of the task that the record is about, or in which it was made."""
     named = _named(record) if record.name in _ABOUT_TASKS else {}
     running = get_current_task()
+    # Celery looks it up anew each time.
+    current = running.request if running else None
     task_id = named.get("task_id")
-    if running and running.request.id and task_id in {None, running.request.id}:
-        ours = {"task_id": running.request.id, "task_name": running.name}
-        about = {**ours, **named, **_of_message(running.request), **_duration(record, running)}
+    if current and current.id and task_id in {None, current.id}:
+        ours = {"task_id": current.id, "task_name": running.name}
+        about = {**ours, **named, **_of_message(current), **_duration(record, current)}
     else:
         found = _received.get(str(task_id))
         about = {**named, **(_of_message(found.request_dict) if found else {})}
@@ -106,8 +109,8 @@ def _trace(headers: Headers) -> Fields:
     return {"trace_id": trace_id} if trace_id and isinstance(trace_id, str) else {}
 
 
-def _duration(record: logging.LogRecord, task: Task) -> Fields:
-    started = getattr(task.request, "celery_runtime_started", None)
+def _duration(record: logging.LogRecord, current: "Context") -> Fields:
+    started = getattr(current, "celery_runtime_started", None)
     if record.name != _FINISHED or started is None:
         return {}
     return _milliseconds(time.monotonic() - started)
