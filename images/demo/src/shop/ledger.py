@@ -6,7 +6,6 @@ who have to be sure. What a task has begun and ended is told by the database's c
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
@@ -17,14 +16,13 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from celery_runtime.queues import without_delay
 from shop.database import wait_for_database
 from shop.models import TaskRun
 
 State = TaskRun.State
 PATIENCE_SECONDS = 10.0  # while the database restarts
 SENT_AT = "sent_at"  # a message header, kept by retries
-# RabbitMQ's way of a message that is due later: its delay in bits before the queue's own key.
-_DELAY = re.compile(r"^(?:[01]\.){28}")
 _TASKS = "shop.tasks."
 
 
@@ -69,7 +67,7 @@ def accepted(
     **_: object,
 ) -> None:
     """Enter a task that the broker has accepted. Its retries change nothing here."""
-    queue = _DELAY.sub("", routing_key)
+    queue = without_delay(routing_key)
     row = _row(str(headers["id"]), sender, queue, body[1])
     sent_at = datetime.fromisoformat(str(headers[SENT_AT]))
     row.filter(sent_at=None).update(sent_at=sent_at, queue=queue)
@@ -93,7 +91,7 @@ def enter(run: str, accepted_tasks: Mapping[str, tuple[str, str]]) -> int:
 def started(sender: Task, task_id: str, kwargs: Mapping[str, object], **_: object) -> None:
     """Count a start, and note where it is."""
     request = sender.request
-    queue = _DELAY.sub("", (request.delivery_info or {}).get("routing_key") or "")
+    queue = without_delay((request.delivery_info or {}).get("routing_key") or "")
     row = _row(task_id, sender.name, queue, kwargs)
     row.update(
         starts=F("starts") + 1,
