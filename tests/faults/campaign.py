@@ -43,7 +43,7 @@ LOOK_SECONDS = 5
 #: What does not flow by then is seen by the length of its silence.
 HEAL_SECONDS = 120
 #: Where faults take longer than the tasks last that are ordered, more are sent in parts of this.
-PART_SECONDS = 120
+PART_SECONDS = 45
 BURST_TASKS, BURST_RATE = 400, 200.0
 KEEP_EVERY_SECONDS = 10
 #: Each part of the traffic has a seed of its own.

@@ -7,6 +7,7 @@ import pytest
 from ci.demo import install
 from ci.paths import ROOT
 from tests.cluster.conftest import INSTALLED, target
+from tests.cluster.leaks import leaks
 from tests.cluster.shop import Shop
 from tests.faults.campaign import Order, fight
 from tests.faults.story import tell_of
@@ -36,3 +37,5 @@ def test_every_accepted_task_is_done_once_whatever_breaks(struck: Shop) -> None:
     assert outcome.verdict.retried
     struck_by = {strike.name for strike in outcome.strikes}
     assert struck_by == {fault.__name__ for fault in (nothing, *ANYWHERE)}
+    # Connections that fail are what logs speak of most.
+    assert leaks(struck) == []
