@@ -2,7 +2,7 @@
 
 Run by `make bench-workers`, on a RabbitMQ and a Redis of its own, in a quarter of an hour. The
 variants come in turns, so that what the machine does besides meets all of them. Tables and plot are
-kept beside this file.
+kept beside this file. Then come tasks that do something: overhead.py.
 """
 
 import os
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from tests.benchmarks.probes import machine
 from tests.benchmarks.sources import broker
+from tests.benchmarks.workers import overhead
 from tests.benchmarks.workers.plot import draw
 from tests.benchmarks.workers.variants import (
     CONCURRENCY,
@@ -74,6 +75,7 @@ def main() -> None:
     lines = (line.rstrip() for line in console.export_text().splitlines())
     RESULTS.write_text("".join(f"{line}\n" for line in lines))
     draw(PLOT, medians)
+    overhead.main()
 
 
 def measured(pool: str, server: servers.Container, folder: Path) -> dict[str, Figures]:

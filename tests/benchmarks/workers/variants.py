@@ -1,6 +1,5 @@
 """The same worker in several settings: Celery's own, the article's, this project's."""
 
-import json
 import os
 import subprocess
 import sys
@@ -141,7 +140,8 @@ def _environment(variant: Variant, server: servers.Container, folder: Path) -> d
     own = {"PYTHONPATH": str(HERE), "CELERY_APP": "app:app"}
     if variant.runtime:
         return {**os.environ, **mount(server, folder), **own}
-    plain = json.dumps(_plain_settings(variant, server))
+    # A literal of Python's: the names of a socket's options are numbers.
+    plain = repr(_plain_settings(variant, server))
     return {**os.environ, **own, "PLAIN_SETTINGS": plain}
 
 
