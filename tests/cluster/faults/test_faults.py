@@ -14,7 +14,7 @@ from tests.faults.story import tell_of
 from tests.faults.strikes import ANYWHERE, nothing
 
 VALUES = (ROOT / "values" / "dev.yaml", ROOT / "tests" / "faults" / "values.yaml")
-ORDER = Order(seed=1, tasks=5000, faults=len(ANYWHERE), poison=5, rate=22, longest_seconds=30)
+ORDER = Order(seed=1, tasks=5000, faults=len(ANYWHERE), poison=5, rate=15, longest_seconds=30)
 
 
 @pytest.fixture(scope="module")
