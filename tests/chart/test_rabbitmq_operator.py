@@ -189,6 +189,10 @@ def test_the_notes_say_what_pods_wait_for(helm: "Helm", minimal: "Values") -> No
             "rabbitmq.nodeSelector: the operator has none. Remove it, and use affinity.node",
         ),
         (
+            OPERATOR | {"rabbitmq": {"operator": True, "priorityClassName": "broker"}},
+            "rabbitmq.priorityClassName: the operator has none. Remove it, and make that class",
+        ),
+        (
             OPERATOR | {"rabbitmq": {"operator": True, "replicas": 2}},
             "rabbitmq.replicas: 2 stop as soon as one of them does, because one is no majority of",
         ),

@@ -78,6 +78,8 @@ def test_every_component_has_a_priority_of_its_own(helm: "Helm", minimal: "Value
     minimal["beat"] = {"priorityClassName": "clock"}
     minimal["exporter"]["priorityClassName"] = "eyes"
     minimal["flower"] = {"enabled": True, "priorityClassName": "page"}
+    minimal["rabbitmq"] = {"priorityClassName": "broker"}
+    minimal["redis"] = {"priorityClassName": "results"}
     workloads = helm.template(minimal).workloads
     assert {
         name: workload.spec["priorityClassName"]
@@ -89,6 +91,8 @@ def test_every_component_has_a_priority_of_its_own(helm: "Helm", minimal: "Value
         "jobs-beat": "clock",
         "jobs-exporter": "eyes",
         "jobs-flower": "page",
+        "jobs-rabbitmq": "broker",
+        "jobs-redis": "results",
     }
 
 

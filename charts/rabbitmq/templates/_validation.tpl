@@ -72,5 +72,8 @@ definitions.existingSecret: has no effect on the operator's nodes. Remove it, an
 {{- if .Values.nodeSelector }}
 nodeSelector: the operator has none. Remove it, and use affinity.nodeAffinity.
 {{- end }}
+{{- if .Values.priorityClassName }}
+priorityClassName: the operator has none. Remove it, and make that class the cluster's default.
+{{- end }}
 {{- end }}
 {{- end -}}
