@@ -9,24 +9,29 @@ from tests.runtime.brokers.bench import SAFE, Bench, exits, ready, wait_until
 from tests.runtime.conftest import Service
 
 SOON_SECONDS = 20
+#: One in hundreds meets a greenlet at work.
+ATTEMPTS = 3
 
 
 def test_a_soft_shutdown_crashes_gevent_unless_it_is_our_drain(rabbit_bench: Bench) -> None:
     remapped = {"REMAP_SIGTERM": "SIGQUIT"}
     soft = {"worker_soft_shutdown_timeout": 4}
-    plain = rabbit_bench.plain("gevent", environment=remapped, **SAFE, **soft)
     rabbit_bench.mounted.settings["config"] = soft
     shipped = rabbit_bench.shipped("gevent", "--concurrency=1", **remapped)
-    ready(plain, shipped)
-    rabbit_bench.plain_producer().send_task("journal.work", [60])
+    ready(shipped)
     rabbit_bench.producer().send_task("journal.work", [60])
-    rabbit_bench.journal.wait("begun", count=2)
-    # A signal that meets a greenlet at work, as on a busy machine, does not crash the plain one.
-    wait_until(lambda: sleeps(plain), service=plain)
-    codes = exits(plain, shipped, within_seconds=12)
-    assert codes[0] != 0
+    rabbit_bench.plain_producer().send_task("journal.work", [60])
+    rabbit_bench.journal.wait("begun")
+    for attempt in range(1, ATTEMPTS + 1):
+        plain = rabbit_bench.plain("gevent", environment=remapped, **SAFE, **soft)
+        rabbit_bench.journal.wait("begun", count=1 + attempt)
+        # A signal that meets a greenlet at work, as on a busy machine, does not crash the plain
+        # one, which then gives its task back to the next.
+        wait_until(lambda: sleeps(plain), service=plain)  # noqa: B023
+        if exits(plain, within_seconds=12) != [0]:
+            break
     assert "BlockingSwitchOutError" in plain.log.read_text()
-    assert codes[1] == 0
+    assert exits(shipped, within_seconds=12) == [0]
     assert rabbit_bench.depth() == 1
 
 
