@@ -81,7 +81,7 @@ class Outcome:
     lines: list[Line]
     #: Dead letters that came by the runbook alone, by queue.
     held: Mapping[str, int]
-    #: What beat sent meanwhile, and how far its ticks were apart, at the least and the most.
+    #: When beat sent meanwhile.
     ticks: Sequence[datetime]
     #: Why the producer gave up, if it did.
     error: str

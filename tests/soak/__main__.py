@@ -51,9 +51,7 @@ def main() -> int:
         f"{len(verdict.broken)} lost, doubled or stuck"
     )
     report(console, samples)
-    wrong = judge(samples)
-    if verdict.broken:
-        wrong.append("not every task was kept")
+    wrong = [*judge(samples), *outcome.shortcomings]
     if wrong:
         console.print("\n".join(wrong))
         return 1
