@@ -164,6 +164,9 @@ def fight(
         traffic.end()
         _settle(shop, order)
         held = bring(field)
+        if held:
+            # Tasks that were to be due later are among them, and are due only now.
+            _settle(shop, order)
     lines = ledger(shop, order.run)
     ticks = shop.sql(TICKS.format(began_at.isoformat(), traffic.ended_at.isoformat()))
     return Outcome(
