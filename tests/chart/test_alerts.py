@@ -25,6 +25,7 @@ OLDEST = series("celery_queue_oldest_message_age_seconds", queue_name="email")
 PROMISE = series("celery_queue_wait_promise_seconds", queue_name="email")
 DEAD = series("celery_dead_letter_queue_length", queue_name="email")
 HELD = series("celery_queue_held_dead_letters", queue_name="email")
+HELD_DELAYED = series("celery_delay_queue_held_messages", queue_name="celery_delayed_4")
 MEMBERS = series("celery_queue_members", queue_name="email")
 ONLINE = series("celery_queue_online_members", queue_name="email")
 UP = series("up")
@@ -75,6 +76,7 @@ AT_REST: Series = {
     PROMISE: "10x60",
     DEAD: "0x60",
     HELD: "0x60",
+    HELD_DELAYED: "0x60",
     MEMBERS: "3x60",
     ONLINE: "3x60",
     UP: "1x60",
@@ -214,6 +216,17 @@ FIRES: list[tuple[str, Series, int, int, Firing]] = [
         email(
             "For 5 minutes 14 messages that died in email have not come among its dead letters: "
             "CeleryDeadLetters does not see them, and nobody can replay them."
+        ),
+    ),
+    (
+        "CeleryDelayedTasksHeld",
+        {HELD_DELAYED: "0x4 2x3 5x30"},
+        9,
+        10,
+        Firing(
+            labels={"queue_name": "celery_delayed_4"},
+            description="For 5 minutes 5 tasks with a countdown, an ETA or a retry to come have "
+            "been due and are still in celery_delayed_4: they do not run.",
         ),
     ),
     (
@@ -380,6 +393,13 @@ QUIET: list[tuple[str, str, Series]] = [
     ("CeleryDeadLetters", "nothing known", {LENGTH: "500x60"}),
     ("CeleryDeadLettersHeld", "nodes that restart", {HELD: "0x4 14x4 0x5 3x4 0x40"}),
     ("CeleryDeadLettersHeld", "nothing known", {DEAD: "500x60"}),
+    ("CeleryDelayedTasksHeld", "nodes that restart", {HELD_DELAYED: "0x4 14x4 0x5 3x4 0x40"}),
+    (
+        "CeleryDelayedTasksHeld",
+        "tasks that come due all the time",
+        {HELD_DELAYED: " ".join(["3 5 2 4"] * 15)},
+    ),
+    ("CeleryDelayedTasksHeld", "nothing known", {HELD: "0x60"}),
     ("CeleryBeatSilent", "a beat that is replaced", {TICK: "0+60x10 stale _ 780+60x60"}),
     (
         "CeleryQueueUnderReplicated",
@@ -486,6 +506,7 @@ def test_every_alert_has_a_section_in_the_runbooks_and_every_section_an_alert(ru
                 "CeleryWaitOverPromise",
                 "CeleryScalingFrozen",
                 "CeleryDeadLettersHeld",
+                "CeleryDelayedTasksHeld",
                 "CeleryQueueUnderReplicated",
             },
         ),

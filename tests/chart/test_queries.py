@@ -116,7 +116,9 @@ def _as_told_by_rabbitmq() -> Samples:
     depth = Depth(ready=1, unacked=1, consumers=1, held_dead=0, members=3, online_members=3)
     snapshot = Snapshot(
         state=State(default_queue="default"),
-        reading=Reading(depths={"email": depth, "email.dead": depth}),
+        reading=Reading(
+            depths={"email": depth, "email.dead": depth}, held_delayed={"celery_delayed_4": 0}
+        ),
         health=Health(up={"broker": True}),
         dead_letters={"email": "email.dead"},
         oldest_seconds={"email": 1.0},

@@ -233,6 +233,13 @@ def test_a_queue_of_rabbitmq_tells_of_its_copies_and_its_dead_letters_of_theirs(
     assert value(seen, "celery_queue_members", queue_name="classic") is None
 
 
+def test_a_queue_for_countdowns_tells_of_what_is_due_and_still_there(state: State) -> None:
+    seen = samples_of(page_of(state, reading=Reading(held_delayed={"celery_delayed_4": 2})))
+    held = "celery_delay_queue_held_messages"
+    assert value(seen, held, queue_name="celery_delayed_4") == 2
+    assert value(seen, held, queue_name="celery_delayed_5") is None
+
+
 def test_what_was_shed_cut_and_foreign_is_said(state: State) -> None:
     state.apply([{"type": "mine"}], 1)
     health = Health(events={"shed": 4, "unreadable": 5, "decoded": 1}, buffered=6)

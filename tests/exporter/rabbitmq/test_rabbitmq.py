@@ -8,7 +8,7 @@ from celery import Celery
 from celery_exporter.broker.management import Management
 from celery_exporter.broker.rabbitmq import RabbitMQ
 from celery_exporter.events.rabbitmq import RabbitEvents
-from celery_runtime import configure
+from celery_runtime import configure, delays
 from celery_runtime.queues import TaskQueue
 from tests.exporter.conftest import StartExporter
 from tests.runtime.brokers import servers
@@ -18,6 +18,7 @@ TASK = {"name": "tiny.work", "queue_name": "email"}
 #: Metrics of a queue that no other broker has; dashboards and alerts ask for some of them.
 TOLD_BY_RABBITMQ_ALONE = {
     "celery_active_consumer_count",
+    "celery_delay_queue_held_messages",
     "celery_queue_held_dead_letters",
     "celery_queue_members",
     "celery_queue_online_members",
@@ -176,6 +177,22 @@ def test_dead_letters_that_are_held_back_are_told_of_and_a_restart_brings_them(
     watching.wait_for(0, "celery_queue_held_dead_letters", queue_name="default")
 
 
+def test_tasks_that_are_due_and_held_back_are_told_of_and_a_restart_brings_them(
+    app: Celery, queue: TaskQueue, exporter: StartExporter, server: servers.Container
+) -> None:
+    delays.declare(app)
+    watching = exporter(CELERY_EXPORTER_MANAGEMENT_URL=management_url(server))
+    watching.wait_for(0, "celery_delay_queue_held_messages", queue_name="celery_delayed_1")
+    server.execute("rabbitmqctl", "eval", NOBODY_MOVES_THEM)
+    app.send_task("a", queue=queue.name, countdown=3)
+    watching.wait_for(1, "celery_delay_queue_held_messages", queue_name="celery_delayed_1")
+    watching.wait_for(0, "celery_queue_length", queue_name="default")
+    server.stop()
+    server.start()
+    watching.wait_for(1, "celery_queue_length", queue_name="default")
+    watching.wait_for(0, "celery_delay_queue_held_messages", queue_name="celery_delayed_1")
+
+
 def test_a_rabbitmq_that_goes_away_and_comes_back_is_said_and_waited_for(
     app: Celery, exporter: StartExporter, server: servers.Container
 ) -> None:
@@ -222,7 +239,7 @@ def test_a_task_is_seen_from_its_sending_to_its_end(
     watching.wait_for(1, "celery_active_consumer_count", queue_name="email")
 
     def told() -> set[str]:
-        email = frozenset({("queue_name", "email")})
-        return {name for name, labels in watching.samples() if labels == email}
+        queues = [frozenset({("queue_name", name)}) for name in ("email", "celery_delayed_0")]
+        return {name for name, labels in watching.samples() if labels in queues}
 
     wait_until(lambda: told() >= TOLD_BY_RABBITMQ_ALONE, "what RabbitMQ alone tells", seconds=60)

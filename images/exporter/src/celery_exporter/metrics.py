@@ -240,6 +240,12 @@ def _queues(snapshot: Snapshot) -> Iterator[str]:
         "Messages that died in a queue and that RabbitMQ has not moved to its dead letters yet.",
         {name: depth.held_dead for name, depth in depths.items()},
     )
+    yield by(
+        "queue_name",
+        "celery_delay_queue_held_messages",
+        "Messages whose countdown is over and that RabbitMQ has not moved on yet.",
+        reading.held_delayed,
+    )
 
 
 def _consumers(snapshot: Snapshot) -> Iterator[str]:

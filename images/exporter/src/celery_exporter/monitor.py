@@ -179,6 +179,7 @@ def _merged(before: Reading | None, now: Reading, asked: Sequence[str]) -> Readi
         depths={**_without(before.depths, asked), **now.depths},
         unread={**_without(before.unread, asked), **now.unread},
         unacked=now.unacked if asked else before.unacked,
+        held_delayed=now.held_delayed if asked else before.held_delayed,
     )
 
 

@@ -29,6 +29,8 @@ class Reading:
     unread: Mapping[str, str] = field(default_factory=dict)
     #: What workers hold of all queues together, where it is not known for each.
     unacked: int | None = None
+    #: Of RabbitMQ's queues for countdowns: messages whose time has come, and that are still there.
+    held_delayed: Mapping[str, int] = field(default_factory=dict)
 
 
 class Broker(Protocol):

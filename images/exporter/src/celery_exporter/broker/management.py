@@ -21,7 +21,7 @@ class Told:
     """What the API tells of a queue; None is what it does not tell, or not yet."""
 
     unacked: int | None = None
-    #: Messages that have died in a quorum queue, and are not in its dead-letter queue yet.
+    #: Messages that have died in a quorum queue, and are not where its dead letters go yet.
     held_dead: int | None = None
     #: Nodes that hold a copy of a quorum queue, and those of them that are there.
     members: int | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import ChannelError
+from kombu.transport.native_delayed_delivery import MAX_NUMBER_OF_BITS_TO_USE, level_name
 
 from celery_exporter.broker.connecting import Line
 from celery_exporter.broker.management import Management, Told
@@ -15,6 +16,7 @@ from celery_exporter.readings import Depth, Reading
 
 #: The management API counts every five seconds itself.
 MANAGEMENT_SECONDS = 5.0
+DELAY_QUEUES = [level_name(level) for level in range(MAX_NUMBER_OF_BITS_TO_USE)]
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +47,15 @@ class RabbitMQ:
                 unread[queue], channel = str(error), None
         if channel:
             channel.close()
-        return Reading(depths=depths, unread=unread)
+        return Reading(depths=depths, unread=unread, held_delayed=self._held_delayed())
 
     def close(self) -> None:
         """Give the connection up."""
         self._line.close()
+
+    def _held_delayed(self) -> dict[str, int]:
+        told = {name: self._told[name].held_dead for name in DELAY_QUEUES if name in self._told}
+        return {name: held for name, held in told.items() if held is not None}
 
     def _ask_management(self, connection: Any) -> None:  # noqa: ANN401 # kombu's
         now = time.monotonic()
