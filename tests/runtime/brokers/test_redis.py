@@ -279,6 +279,18 @@ def test_a_waiting_worker_has_the_next_message_at_once(
 
 
 @on_redis
+def test_a_channel_has_one_client_until_its_connections_are_lost(shop: Shop) -> None:
+    with shop.app.connection_for_write() as connection:
+        channel = connection.default_channel
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+            assert first is second
+        channel._disconnect_pools()
+        with channel.conn_or_acquire() as other:
+            assert other is not first
+            assert other.ping()
+
+
+@on_redis
 def test_a_message_that_a_client_does_not_acknowledge_is_not_held(shop: Shop) -> None:
     shop.send("send_email", "gone")
     with shop.app.connection_for_read() as connection:
