@@ -1,6 +1,7 @@
 """One run under fire: traffic, faults, the time to settle, and the account of all of it."""
 
 import itertools
+import math
 import random
 import threading
 import time
@@ -50,6 +51,8 @@ KEEP_EVERY_SECONDS = 10
 MOST_PARTS = 10_000
 #: The others were sent while an alarm was up, or the broker away: their producer was told so.
 LEAST_ACCEPTED = 0.75
+#: From then on the chart's alarm calls beat silent (`beatSilentSeconds`).
+MOST_BEAT_SILENCE_SECONDS = 120
 #: A task may happen to be with one worker after the other that is killed.
 MOST_DEAD_BY_CHANCE = 0.001
 
@@ -101,6 +104,12 @@ class Outcome:
         return sum(each.name != nothing.__name__ for each in self.strikes) - len(self.missed)
 
     @property
+    def beat_silence_seconds(self) -> float:
+        """For how long beat has sent nothing at the longest, until there was nothing to send."""
+        silences = (later - earlier for earlier, later in pairwise([*self.ticks, self.sent_at]))
+        return max(each.total_seconds() for each in silences) if self.ticks else math.inf
+
+    @property
     def shortcomings(self) -> list[str]:
         """What the run cannot be called survived for, a sentence each."""
         verdict, sent = self.verdict, max(self.order.tasks, len(self.lines))
@@ -114,6 +123,9 @@ class Outcome:
                 struck + len(self.missed) < self.order.faults
             ),
             f"the producer gave up: {self.error}": self.error,
+            f"beat was silent for {self.beat_silence_seconds:.0f} s": (
+                self.beat_silence_seconds > MOST_BEAT_SILENCE_SECONDS
+            ),
             f"only {verdict.accepted} of {sent} tasks were accepted": (
                 verdict.accepted < LEAST_ACCEPTED * sent
             ),

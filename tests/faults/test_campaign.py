@@ -45,7 +45,7 @@ def outcome(
         "strikes": list(strikes),
         "lines": list(lines),
         "held": {},
-        "ticks": [],
+        "ticks": [at(0), at(10)],
         "error": "",
         "logs": cast("Logs", None),
         "sent_at": at(14),
@@ -106,6 +106,9 @@ def test_a_run_in_which_all_was_struck_and_done_is_survived() -> None:
         ({"verdict": judge([line(1, effects=2)] * 4, {})}, "4 tasks were done twice"),
         ({"verdict": judge([line(1), line(2)], {})}, "only 2 of 4 tasks were accepted"),
         ({"verdict": judge([line(None)] * 4, {"None": "rejected"})}, "4 tasks died that do not"),
+        ({"ticks": [at(0), at(121)], "sent_at": at(130)}, "beat was silent for 121 s"),
+        ({"ticks": [at(0)], "sent_at": at(122)}, "beat was silent for 122 s"),
+        ({"ticks": []}, "beat was silent for inf s"),
         ({"error": "no answer"}, "the producer gave up: no answer"),
         ({"strikes": struck(("a", 0), ("b", 1))}, "only 2 of 3 faults were struck"),
         (
