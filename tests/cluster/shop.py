@@ -20,6 +20,7 @@ from ci.demo import RELEASE, Target
 from ci.paths import ROOT
 from ci.steps import Problem, capture, succeeds
 from tests.cluster import inside
+from tests.cluster.forward import Forward
 from tests.cluster.ledger import Ledger
 from tests.cluster.web import Refused, Web
 
@@ -124,7 +125,7 @@ class Shop:
 
     @cached_property
     def _web(self) -> Web:
-        return Web(self.target)
+        return Web(Forward(self.target, "deployment/shop-web", 8000))
 
     def sql(self, query: str) -> list[list[str]]:
         """Return the rows of a query to the shop's database, every value as text."""

@@ -3,9 +3,8 @@
 import json
 import urllib.request
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
-from ci.demo import Target
 from ci.steps import Problem
 from tests.cluster.forward import Forward
 
@@ -20,19 +19,19 @@ class Refused(Problem):
 class Web:
     """The web server behind a forwarded port; opened by the first request, and again when lost."""
 
-    def __init__(self, target: Target) -> None:
-        self._forward = Forward(target, "deployment/shop-web", 8000)
+    def __init__(self, forward: Forward) -> None:
+        self._forward = forward
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401
         """Return what a request answers; raises Refused, or Problem where there is no answer."""
         try:
             return self._ask(path, body)
-        except (URLError, ConnectionError):
-            # The pod may be another one by now.
+        except OSError:
+            # The pod may be another one by now; the way to one that has gone may be silent.
             self.close()
         try:
             return self._ask(path, body)
-        except (URLError, ConnectionError) as error:
+        except OSError as error:
             raise Problem(f"the shop's web server does not answer: {error}") from error
 
     def close(self) -> None:
