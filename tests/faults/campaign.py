@@ -15,7 +15,7 @@ from typing import Any
 
 from ci.steps import Problem
 from tests.cluster.shop import Shop, repeating
-from tests.faults.held import bring
+from tests.faults.held import Held, bring, held, stuck
 from tests.faults.logs import Logs
 from tests.faults.strikes import Fault, Field, nothing, plan
 from tests.faults.verdict import Line, Strike, Verdict, judge, silence_seconds
@@ -174,11 +174,7 @@ def fight(
             if not traffic.is_alive():
                 break
         traffic.end()
-        _settle(shop, order)
-        held = bring(field)
-        if held:
-            # Tasks that were to be due later are among them, and are due only now.
-            _settle(shop, order)
+        brought = _settle(field, order)
     lines = ledger(shop, order.run)
     ticks = shop.sql(TICKS.format(began_at.isoformat(), traffic.ended_at.isoformat()))
     return Outcome(
@@ -186,7 +182,7 @@ def fight(
         verdict=judge(lines, dead_letters(shop), waiting(shop)),
         strikes=struck,
         lines=lines,
-        held=held,
+        held=brought,
         ticks=[datetime.fromisoformat(tick) for (tick,) in ticks],
         error=repr(traffic.error) if traffic.error else "",
         logs=logs,
@@ -301,16 +297,34 @@ def _heal(shop: Shop, traffic: Traffic) -> None:
         time.sleep(1)
 
 
-def _settle(shop: Shop, order: Order) -> None:
-    """Wait until all is done or dead: twice the longest task's time, two minutes at least."""
-    deadline = time.monotonic() + 2 * max(order.longest_seconds, 60)
-    while time.monotonic() < deadline:
-        undone = {task_id for (task_id,) in shop.sql(UNDONE.format(run=order.run))}
-        # Whoever is asked for dead letters may just be starting.
+def _settle(field: Field, order: Order) -> dict[str, int]:
+    """Wait until all is done or dead: twice the longest task's time, two minutes at least.
+
+    What RabbitMQ holds back is brought, and has as long again: tasks that were to be due later may
+    be among it. Returns how many messages that were, by queue.
+    """
+    brought: dict[str, int] = {}
+    looks: list[dict[str, Held]] = []
+    seconds = 2 * max(order.longest_seconds, 60)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not _is_settled(field.shop, order):
+        # The node that is asked may just be going.
         with suppress(Problem):
-            if undone <= dead_letters(shop).keys():
-                return
+            looks.append(held(field))
+        if kept := stuck(looks):
+            bring(field, kept)
+            brought |= {name: each.messages for name, each in kept.items()}
+            looks, deadline = [], time.monotonic() + seconds
         time.sleep(LOOK_SECONDS)
+    return brought
+
+
+def _is_settled(shop: Shop, order: Order) -> bool:
+    undone = {task_id for (task_id,) in shop.sql(UNDONE.format(run=order.run))}
+    # Whoever is asked for dead letters may just be starting.
+    with suppress(Problem):
+        return undone <= dead_letters(shop).keys()
+    return False
 
 
 def _time(text: str) -> datetime | None:

@@ -1,7 +1,8 @@
 """Dead letters that RabbitMQ holds back, and the mend of CeleryDeadLettersHeld's runbook."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tests.faults.strikes.field import Field, pod_of
@@ -10,6 +11,7 @@ COLUMNS = ("name", "messages", "messages_ready", "messages_unacknowledged", "lea
 #: A node is back within one of them, and its queues have led and moved what they held.
 BRING_SECONDS = 120
 LOOK_SECONDS = 5
+LOOKS = 3
 
 
 class Held(NamedTuple):
@@ -29,19 +31,31 @@ def held_of(queues: Iterable[Mapping[str, Any]]) -> dict[str, Held]:
     return found
 
 
-def bring(field: Field) -> dict[str, int]:
-    """Restart the nodes that lead queues which hold dead letters; how many there were of each.
+def stuck(looks: Sequence[Mapping[str, Held]]) -> dict[str, Held]:
+    """Those of the last look that nobody moves: held at each of LOOKS, and never fewer.
 
-    Returns when they have come, or after two minutes.
+    Where messages are being moved, some are on their way at any moment.
     """
-    found = _held(field)
-    for leader in {each.leader for each in found.values()}:
+    if len(looks) < LOOKS:
+        return {}
+    last = looks[-LOOKS:]
+    return {
+        name: now
+        for name, now in last[-1].items()
+        if all(name in look for look in last)
+        and all(one[name].messages <= two[name].messages for one, two in pairwise(last))
+    }
+
+
+def bring(field: Field, queues: Mapping[str, Held]) -> None:
+    """Restart the nodes that lead these queues; returns when they hold none, or in two minutes."""
+    for leader in {each.leader for each in queues.values()}:
         field.shop.kubectl("delete", "pod", leader)
     deadline = time.monotonic() + BRING_SECONDS
-    while found and time.monotonic() < deadline and _held(field):
+    while time.monotonic() < deadline and queues.keys() & held(field).keys():
         time.sleep(LOOK_SECONDS)
-    return {name: each.messages for name, each in found.items()}
 
 
-def _held(field: Field) -> dict[str, Held]:
+def held(field: Field) -> dict[str, Held]:
+    """What is held now."""
     return held_of(field.ask(field.broker(), "list_queues", *COLUMNS))

@@ -45,7 +45,8 @@ def scaled(without_keda: Shop) -> Iterator[Shop]:
 
 def test_an_hpa_follows_what_the_exporter_wants(scaled: Shop) -> None:
     assert _metric(scaled, "celery_desired_replicas", "group", GROUP) == ["1"]
-    tasks = scaled.hold(QUEUE, count=48, seconds=2)
+    # An HPA looks each 15 s: as many pods have to be wanted for longer.
+    tasks = scaled.hold(QUEUE, count=140, seconds=2)
     eventually(lambda: len(_pods(scaled)) == PODS, within_seconds=60, what=f"{PODS} pods")
     assert int(_metric(scaled, "rabbitmq_queue_messages_ready", "queue", QUEUE)[0]) > 0
     scaled.until("succeeded", *tasks, within_seconds=120)
