@@ -1,4 +1,4 @@
-"""Dead letters that RabbitMQ holds back, and the mend of CeleryDeadLettersHeld's runbook."""
+"""What RabbitMQ holds back: dead letters, tasks that are due; and the mend of their runbooks."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
