@@ -78,12 +78,16 @@ class Field:
 
     def broker(self) -> str:
         """Choose one of the broker's nodes that run."""
+        return self.chance.choice(self.brokers())
+
+    def brokers(self) -> list[str]:
+        """All of the broker's nodes that run, once there is one."""
 
         def answering() -> list[str]:
             pods = self.shop.all_pods(BROKER)
             return sorted(pod["metadata"]["name"] for pod in pods if _is_ready(pod))
 
-        return self.chance.choice(eventually(answering, within_seconds=180, what="a broker's node"))
+        return eventually(answering, within_seconds=180, what="a broker's node")
 
     def rabbitmqctl(self, pod: str, *arguments: str) -> None:
         """Run a command on a node of the broker."""

@@ -53,7 +53,9 @@ def slow_network(field: Field) -> None:
     workers = field.shop.addresses(WORKERS)
     lines = [f"-A {CHAIN} --source {each} -p tcp --dport {PORT} {target}" for each in workers]
     with field.rules(lines, hook="PREROUTING", table="nat"):
-        # Whoever is connected already would stay on the short way.
-        field.rabbitmqctl(field.broker(), "close_all_connections", "--global", "led another way")
+        # Whoever is connected already would stay on the short way. A node need not know of the
+        # connections of the others, as after a partition.
+        for node in field.brokers():
+            field.rabbitmqctl(node, "close_all_connections", "--global", "led another way")
         words = (DETOUR.read_text(), f"{RELEASE}-rabbitmq", DETOUR_PORT, LASTING_SECONDS)
         field.shop.exec(shop, "python", "-c", *(str(word) for word in words))
