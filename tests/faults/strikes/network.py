@@ -53,8 +53,8 @@ def slow_network(field: Field) -> None:
     workers = field.shop.addresses(WORKERS)
     lines = [f"-A {CHAIN} --source {each} -p tcp --dport {PORT} {target}" for each in workers]
     with field.rules(lines, hook="PREROUTING", table="nat"):
-        # Whoever is connected already would stay on the short way. A node need not know of the
-        # connections of the others, as after a partition.
+        # Whoever is connected already would stay on the short way. Each node closes its own: what
+        # is global about it is that it does so in every vhost.
         for node in field.brokers():
             field.rabbitmqctl(node, "close_all_connections", "--global", "led another way")
         words = (DETOUR.read_text(), f"{RELEASE}-rabbitmq", DETOUR_PORT, LASTING_SECONDS)
