@@ -5,6 +5,7 @@ import math
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -43,6 +44,8 @@ POISON = "shop.tasks.crash"
 LOOK_SECONDS = 5
 #: What does not flow by then is seen by the length of its silence.
 HEAL_SECONDS = 120
+#: Times the time to settle, where what is brought gets as long again.
+MOST_SETTLING = 3
 #: Where faults take longer than the tasks last that are ordered, more are sent in parts of this.
 PART_SECONDS = 45
 BURST_TASKS, BURST_RATE = 400, 200.0
@@ -297,24 +300,25 @@ def _heal(shop: Shop, traffic: Traffic) -> None:
         time.sleep(1)
 
 
-def _settle(field: Field, order: Order) -> dict[str, int]:
+def _settle(field: Field, order: Order) -> Mapping[str, int]:
     """Wait until all is done or dead: twice the longest task's time, two minutes at least.
 
     What RabbitMQ holds back is brought, and has as long again: tasks that were to be due later may
-    be among it. Returns how many messages that were, by queue.
+    be among it; three times as long is all there is. Returns how many messages that were, by queue.
     """
-    brought: dict[str, int] = {}
+    brought = Counter[str]()
     looks: list[dict[str, Held]] = []
     seconds = 2 * max(order.longest_seconds, 60)
     deadline = time.monotonic() + seconds
+    at_last = time.monotonic() + MOST_SETTLING * seconds
     while time.monotonic() < deadline and not _is_settled(field.shop, order):
         # The node that is asked may just be going.
         with suppress(Problem):
             looks.append(held(field))
         if kept := stuck(looks):
             bring(field, kept)
-            brought |= {name: each.messages for name, each in kept.items()}
-            looks, deadline = [], time.monotonic() + seconds
+            brought.update({name: each.messages for name, each in kept.items()})
+            looks, deadline = [], min(time.monotonic() + seconds, at_last)
         time.sleep(LOOK_SECONDS)
     return brought
 

@@ -3,8 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from celery.result import AsyncResult
@@ -27,33 +25,26 @@ print(sheet.id, *(part.id for part in sheet.parent.results))
 """
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.mark.parametrize("pool", CHART_POOLS)
 def test_what_a_chord_leads_to_runs_once_though_redis_is_killed_meanwhile(
     pool: str,
     rabbitmq: servers.Container,
     mounted: Mounted,
-    results: RedisServer,
+    frail_redis: RedisServer,
     open_shop: OpenShop,
 ) -> None:
-    mounted.secret("results/url", f"{results.url}/0")
+    frail_redis.start()
+    mounted.secret("results/url", f"{frail_redis.url}/0")
     furnish(mounted, rabbitmq, *new_queues())
     shop = open_shop(mounted, rabbitmq)
     service = shop.worker(pool)
     sent = subprocess.check_output([sys.executable, "-c", SEND], text=True).split()
     end, *parts = (AsyncResult(task_id, app=shop.app) for task_id in sent)
     wait_until(lambda: shop.runs(parts[len(parts) // 2]), "half of them have begun")
-    results.kill()
+    frail_redis.kill()
     time.sleep(AWAY_SECONDS)
     assert not shop.runs(end)
-    results.start()
+    frail_redis.start()
     wait_until(lambda: shop.runs(end), "its end", seconds=60)
     assert service.stop() == 0
     assert [shop.runs(task) for task in (end, *parts)] == [1] * len(sent)
