@@ -53,6 +53,14 @@ def test_a_few_are_due_later_and_a_few_give_up_at_first() -> None:
     assert not any(wish.countdown or wish.retries for wish in made if wish.poison)
 
 
+def test_a_few_are_what_a_chord_leads_to_whose_parts_are_done_in_both_pools() -> None:
+    chords = [wish for wish in traffic(5) if wish.parts]
+    assert 0.005 < len(chords) / COUNT < 0.02
+    assert {len(wish.parts) for wish in chords} == {3}
+    assert {part.queue for wish in chords for part in wish.parts} == set(SHARES)
+    assert not any(part.countdown or part.parts for wish in chords for part in wish.parts)
+
+
 @pytest.mark.usefixtures("_database", "_worker")
 def test_all_that_is_accepted_is_in_the_ledger_and_told() -> None:
     # As a database would that was away for longer than the handler waits.
@@ -68,6 +76,24 @@ def test_all_that_is_accepted_is_in_the_ledger_and_told() -> None:
     assert (line["accepted"], line["refused"], line["entered"]) == (40, 0, 40)
     rows = TaskRun.objects.filter(run="r")
     assert rows.exclude(sent_at=None).exclude(queue="").count() == 40
+
+
+@pytest.mark.usefixtures("_database", "_worker")
+def test_what_a_chord_leads_to_is_done_when_all_its_parts_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shop.traffic.CHORDS", 100)
+    told = StringIO()
+    options = {"seed": 7, "count": 3, "poison": 0, "rate": 1000, "longest": 0.1}
+    call_command("run_traffic", run="chords", stdout=told, **options)
+    assert json.loads(told.getvalue())["accepted"] == 12
+    rows = [closed(row.task_id) for row in TaskRun.objects.filter(run="chords")]
+    assert [row.state for row in rows] == ["succeeded"] * 12
+    for body in (row for row in rows if "." not in row.task_id):
+        parts = Hold.objects.filter(task_id__startswith=f"{body.task_id}.")
+        done = Hold.objects.get(task_id=body.task_id).created_at
+        assert len(parts) == 3
+        assert max(part.created_at for part in parts) < done
 
 
 @pytest.mark.usefixtures("_database", "_worker")

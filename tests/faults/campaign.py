@@ -7,10 +7,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
@@ -41,6 +42,8 @@ SELECT count(DISTINCT queue) FILTER (WHERE sent_at > '{since}' AND finished_at I
 FROM shop_taskrun WHERE starts_with(run, '{run}.') AND sent_at IS NOT NULL
 """
 POISON = "shop.tasks.crash"
+#: What faults that came at once are called.
+TWO = "two at once"
 LOOK_SECONDS = 5
 #: What does not flow by then is seen by the length of its silence.
 HEAL_SECONDS = 120
@@ -141,12 +144,14 @@ class Outcome:
     def figures(self) -> dict[str, Any]:
         """What is worth keeping of it, as one JSON object."""
         silences: dict[str, list[float]] = {}
-        ends = [*(strike.at for strike in self.strikes[1:]), self.sent_at]
-        for strike, until in zip(self.strikes, ends, strict=True):
+        at_once = [[*strikes] for _, strikes in groupby(self.strikes, key=lambda each: each.at)]
+        ends = [*(strikes[0].at for strikes in at_once[1:]), self.sent_at]
+        for strikes, until in zip(at_once, ends, strict=True):
+            at, until = strikes[0].at, min(until, self.sent_at)
             # Nothing is to be heard of the faults that strike when all is sent.
-            if not strike.error and strike.at < min(until, self.sent_at):
-                seconds = silence_seconds(strike.at, min(until, self.sent_at), self.lines)
-                silences.setdefault(strike.name, []).append(seconds)
+            if not any(strike.error for strike in strikes) and at < until:
+                name = strikes[0].name if len(strikes) == 1 else TWO
+                silences.setdefault(name, []).append(silence_seconds(at, until, self.lines))
         return {
             **asdict(self.order),
             **asdict(self.verdict),
@@ -169,10 +174,10 @@ def fight(
     chance = random.Random(order.seed)  # noqa: S311 # nothing is secret
     field = Field(shop, chance, traffic.burst)
     logs = Logs(field.nodes(), shop.target.namespace)
-    struck = []
+    struck: list[Strike] = []
     with repeating(logs.keep, every_seconds=KEEP_EVERY_SECONDS):
-        for fault in _paced(order, faults):
-            struck.append(_strike(field, fault, tell))
+        for together in _paced(order, faults):
+            struck.extend(_strike(field, together, tell))
             _heal(shop, traffic)
             if not traffic.is_alive():
                 break
@@ -268,28 +273,38 @@ def ledger(shop: Shop, run: str) -> list[Line]:
     ]
 
 
-def _paced(order: Order, faults: Sequence[Fault]) -> Iterator[Fault]:
+def _paced(order: Order, faults: Sequence[Fault]) -> Iterator[tuple[Fault, ...]]:
     """At even distances over the time of the traffic, later where a fault takes longer.
 
     The first is none.
     """
     began = time.monotonic()
-    every = order.tasks / order.rate / (order.faults + 2)
-    planned = [nothing, *plan(order.seed, order.faults, faults)] if faults else []
-    for number, fault in enumerate(planned, start=1):
+    planned = [(nothing,), *plan(order.seed, order.faults, faults)] if faults else []
+    every = order.tasks / order.rate / (len(planned) + 1)
+    for number, together in enumerate(planned, start=1):
         time.sleep(max(0.0, began + number * every - time.monotonic()))
-        yield fault
+        yield together
 
 
-def _strike(field: Field, fault: Fault, tell: Callable[[str], None]) -> Strike:
-    at, error = datetime.now(UTC), ""
-    tell(f"{at:%H:%M:%S} {fault.__name__}")
-    try:
-        fault(field)
-    except Exception as missed:  # one of hundreds does not end a run of hours
-        error = repr(missed)
-        tell(error)
-    return Strike(fault.__name__, at, datetime.now(UTC), error)
+def _strike(
+    field: Field, together: Sequence[Fault], tell: Callable[[str], None]
+) -> Iterator[Strike]:
+    at = datetime.now(UTC)
+    tell(f"{at:%H:%M:%S} {' and '.join(fault.__name__ for fault in together)}")
+    # Each has a chance of its own: which of them asks first is not the seed's to decide.
+    fields = [replace(field, chance=random.Random(field.chance.random())) for _ in together]  # noqa: S311
+
+    def strike(fault: Fault, where: Field) -> Strike:
+        error = ""
+        try:
+            fault(where)
+        except Exception as missed:  # one of hundreds does not end a run of hours
+            error = repr(missed)
+            tell(error)
+        return Strike(fault.__name__, at, datetime.now(UTC), error)
+
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(strike, together, fields)
 
 
 def _heal(shop: Shop, traffic: Traffic) -> None:

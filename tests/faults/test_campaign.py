@@ -81,6 +81,16 @@ def test_each_kind_of_fault_has_its_silences_until_the_next_one_or_the_end_of_th
     assert (figures["accepted"], figures["lost"], figures["held"]) == (5, [], {"email": 2})
 
 
+def test_faults_that_came_at_once_have_one_silence_under_a_name_of_their_own() -> None:
+    lines = [line(done) for done in (1, 2, 8, 12, 13)]
+    figures = outcome(lines, struck(("a", 0), ("b", 0), ("a", 10))).figures()
+    assert figures["struck"] == 3
+    assert figures["silence"] == {
+        "two at once": {"times": 1, "median_seconds": 6, "max_seconds": 6},
+        "a": {"times": 1, "median_seconds": 2, "max_seconds": 2},
+    }
+
+
 def test_it_is_told_how_far_beats_ticks_were_apart() -> None:
     ticks = [at(0), at(10), at(34), at(40)]
     figures = outcome([line(1)], struck(("nothing", 0)), ticks=ticks).figures()

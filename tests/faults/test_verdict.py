@@ -45,6 +45,15 @@ def test_it_is_told_which_of_the_dead_do_not_kill_and_which_were_done() -> None:
     assert (verdict.dead_by_chance, verdict.done, verdict.done_and_dead) == (["chance"], 1, 1)
 
 
+def test_what_a_chord_leads_to_is_lost_unless_a_part_of_it_died() -> None:
+    body, done = line("a", done=None), line("a.0")
+    assert judge([body, done], {}).lost == ["a"]
+    verdict = judge([body, done, line("a.1", done=None)], {"a.1": "delivery_limit"})
+    assert (verdict.dead, verdict.kept) == ({"part_died": 1, "delivery_limit": 1}, True)
+    # It was done before it died, and told who counts.
+    assert judge([body, done], {"a.0": "delivery_limit"}).lost == ["a"]
+
+
 def test_what_was_not_confirmed_is_neither_accepted_nor_lost() -> None:
     verdict = judge([line("never came", sent=None, done=None), line("came", sent=None)], {})
     assert (verdict.accepted, verdict.unconfirmed, verdict.lost) == (0, 1, [])

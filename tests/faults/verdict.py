@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+#: The reason of a task that its chord's parts never lead to.
+PART_DIED = "part_died"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -25,10 +28,15 @@ class Line:
     effects: int
     repeated: int
 
+    @property
+    def chord(self) -> str:
+        """The task that waits for this one; empty where none does."""
+        return self.task_id.rpartition(".")[0]
+
 
 @dataclass(frozen=True)
 class Strike:
-    """One fault, as it happened."""
+    """One fault, as it happened; those that came at once have one beginning."""
 
     name: str
     at: datetime
@@ -76,12 +84,14 @@ class Verdict:
 def judge(lines: Iterable[Line], dead: Mapping[str, str], waiting: Collection[str] = ()) -> Verdict:
     """Account for every line, with what each dead message died of, and those that still wait.
 
-    A dead letter without a reason is no account of its task.
+    A dead letter without a reason is no account of its task. What a chord leads to does not begin
+    where one of its parts died, which are called as it is, and a dot, and their number.
     """
     lines = list(lines)
     dead = {task_id: reason for task_id, reason in dead.items() if reason}
     accepted = [line for line in lines if line.sent_at]
     undone = [line for line in accepted if not line.effects]
+    dead |= {line.chord: PART_DIED for line in undone if line.chord and line.task_id in dead}
     gone = [line.task_id for line in undone if line.task_id not in dead]
     died = [line for line in undone if line.task_id in dead]
     return Verdict(

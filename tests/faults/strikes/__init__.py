@@ -28,7 +28,7 @@ from tests.faults.strikes.pods import (
     upgrade,
 )
 
-__all__ = ["ALL", "SHORT", "Fault", "Field", "nothing", "plan"]
+__all__ = ["ALL", "CLIENTS", "SERVERS", "SHORT", "Fault", "Field", "nothing", "plan"]
 
 #: Ten of those that need one machine and nobody who scales, and take less than a minute.
 SHORT: Sequence[Fault] = (
@@ -43,35 +43,53 @@ SHORT: Sequence[Fault] = (
     kill_beat,
     upgrade,
 )
-#: In this order: it decides what a seed chooses.
-ALL: Sequence[Fault] = (
-    delete_worker,
-    kill_worker,
+#: What befalls servers and the ways to them, and what befalls those whom they serve: none of the
+#: ones takes away what one of the others is about to hit.
+SERVERS: Sequence[Fault] = (
     kill_leader,
     restart_broker,
+    lose_broker_node,
     exhaust_memory,
     fill_disk,
     cut_off_broker_node,
+    part_broker_nodes,
     lose_packets,
     slow_network,
     kill_redis,
+)
+CLIENTS: Sequence[Fault] = (
+    delete_worker,
+    kill_worker,
     kill_beat,
     kill_exporter,
-    upgrade,
-    part_broker_nodes,
-    lose_broker_node,
     kill_keda,
-    drain_node,
+    upgrade,
     set_clock,
 )
+#: In this order: it decides what a seed chooses. A machine that is drained takes no server back
+#: whose volume is on it, so that comes alone.
+ALL: Sequence[Fault] = (*SERVERS, *CLIENTS, drain_node)
+#: Of what comes after each has come alone: how much of it is two at once.
+TOGETHER = 1 / 3
 
 
 def nothing(_: Field) -> None:
     """What the others are compared with."""
 
 
-def plan(seed: int, count: int, faults: Sequence[Fault]) -> list[Fault]:
-    """Each of them once, by chance which comes when, and then whichever chance takes."""
+def plan(seed: int, count: int, faults: Sequence[Fault]) -> list[tuple[Fault, ...]]:
+    """Each of them once, alone, by chance which comes when, and then whichever chance takes.
+
+    Of those some come two at once, which are two of the count.
+    """
     chance = random.Random(seed)  # noqa: S311 # nothing is secret
     once = chance.sample(faults, min(count, len(faults)))
-    return [*once, *chance.choices(faults, k=count - len(once))]
+    planned: list[tuple[Fault, ...]] = [(fault,) for fault in once]
+    left = count - len(once)
+    sides = [[each for each in side if each in faults] for side in (SERVERS, CLIENTS)]
+    while left:
+        pair = left > 1 and all(sides) and chance.random() < TOGETHER
+        chosen = tuple(map(chance.choice, sides)) if pair else (chance.choice(faults),)
+        planned.append(chosen)
+        left -= len(chosen)
+    return planned

@@ -5,12 +5,15 @@ Each of them is in the ledger at the end, whatever became of the handler that wr
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from celery import chord, uuid
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shop import tasks
 from shop.ledger import enter
@@ -59,9 +62,10 @@ class Command(BaseCommand):
         def send_share(share: Sequence[tuple[int, Wish]]) -> None:
             for number, wish in share:
                 time.sleep(max(0.0, began + number / rate - time.monotonic()))
-                with suppress(OperationalError):
-                    task_id, name = _send(wish, run)
-                    accepted[task_id] = (name, wish.queue)
+                # Redis counts the parts of a chord, and is told first.
+                with suppress(OperationalError, RedisConnectionError):
+                    accepted.update(_send(wish, run))
+            connection.close()  # the ledger's, of this thread
 
         numbered = list(enumerate(tasks_to_send))
         with ThreadPoolExecutor(SENDERS) as senders:
@@ -70,18 +74,27 @@ class Command(BaseCommand):
             "event": "traffic",
             "run": run,
             "accepted": len(accepted),
-            "refused": count - len(accepted),
+            "refused": sum(1 + len(wish.parts) for wish in tasks_to_send) - len(accepted),
             "entered": enter(run, accepted),
         }
         self.stdout.write(json.dumps(line))
 
 
-def _send(wish: Wish, run: str) -> tuple[str, str]:
-    """Send one task, return its id and name; raises OperationalError if it is not confirmed."""
+def _send(wish: Wish, run: str) -> Mapping[str, tuple[str, str]]:
+    """Send one task, or a chord; return the names and queues of what was accepted, by id.
+
+    Raises OperationalError or redis' ConnectionError if it is not, which a part of a chord may be.
+    """
     if wish.poison:
         sent = tasks.crash.apply_async((), {"run": run}, queue=wish.queue)
-        return sent.id, tasks.crash.name
-    options = {"run": run, "retries": wish.retries}
-    countdown = wish.countdown or None
-    sent = tasks.hold.apply_async((wish.seconds,), options, queue=wish.queue, countdown=countdown)
-    return sent.id, tasks.hold.name
+        return {sent.id: (tasks.crash.name, wish.queue)}
+    last = uuid()
+    wanted = {last: wish, **{f"{last}.{n}": part for n, part in enumerate(wish.parts)}}
+    body, *parts = (
+        tasks.hold.si(each.seconds, run=run, retries=each.retries).set(
+            queue=each.queue, task_id=task_id, countdown=each.countdown or None
+        )
+        for task_id, each in wanted.items()
+    )
+    (chord(parts, body) if parts else body).apply_async()
+    return {task_id: (tasks.hold.name, each.queue) for task_id, each in wanted.items()}
