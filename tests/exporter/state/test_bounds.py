@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from celery_exporter.state import rows
-from celery_exporter.state.counting import Limits, State
+from celery_exporter.state.counting import State
 from celery_exporter.state.generations import Generations
+from celery_exporter.state.limits import Limits
 from celery_exporter.state.vocabulary import MAX_CHARACTERS, OTHER
 from tests.exporter.state.celery_events import counted, event, life
 
@@ -49,20 +50,20 @@ hostile = st.fixed_dictionaries(
 
 
 def assert_bounded(state: State) -> None:
-    assert len(state.names) <= SMALL.names
+    assert len(state._counters.names) <= SMALL.names
     assert len(state.workers) <= SMALL.workers + 1
     assert len(state.queues) <= SMALL.queues + 1
     assert len(state.rows) <= SMALL.rows + 2
-    assert len(state.exceptions) <= SMALL.exceptions
+    assert len(state._counters.exceptions) <= SMALL.exceptions
     assert len(state.waits) <= SMALL.names + 1
     assert len(state.runtimes) <= SMALL.names + 1
     assert state.held <= SMALL.held
-    assert len(state._waiting) <= SMALL.waiting
-    assert len(state._ended) <= SMALL.ended
+    assert len(state._lives._waiting) <= SMALL.waiting
+    assert len(state._lives._ended) <= SMALL.ended
 
 
 def assert_consistent(state: State) -> None:
-    running = [held for held in state._held.values() if held.started_at is not None]
+    running = [held for held in state._lives._held.values() if held.started_at is not None]
     for queue in state.queues.values():
         assert queue.running == sum(held.queue is queue for held in running)
     assert sum(len(worker.running) for worker in state.workers.values()) == len(running)
@@ -97,7 +98,7 @@ def test_as_time_passes_it_stays_consistent_and_in_the_end_holds_nothing(
     for later in range(1, 5):
         state.apply([], now + later * (day + 60))
     assert (state.held, state.workers) == (0, {})
-    assert (len(state._waiting), len(state._ended)) == (0, 0)
+    assert (len(state._lives._waiting), len(state._lives._ended)) == (0, 0)
 
 
 def test_a_hundred_thousand_names_are_counted_as_a_thousand_and_one_and_said() -> None:
@@ -106,7 +107,7 @@ def test_a_hundred_thousand_names_are_counted_as_a_thousand_and_one_and_said() -
         state.apply([event("task-received", f"id-{number}", name=f"junk-{number}")], number / 1e4)
     assert len(state.rows) == 1001
     assert counted(state, name=OTHER) == {"received": 99_000}
-    assert state.names.capped == 99_000
+    assert state._counters.names.capped == 99_000
 
 
 def test_names_that_are_known_keep_their_counts_in_a_flood_of_others() -> None:
@@ -200,7 +201,7 @@ def test_memory_is_flat_over_task_ids() -> None:
     for number in range(2000):
         state.apply([event("task-sent", f"id-{number}", queue="email")], number / 100)
         if number > 100:
-            sizes.add(sys.getsizeof(state._waiting._young) // 10_000)
+            sizes.add(sys.getsizeof(state._lives._waiting._young) // 10_000)
     assert len(sizes) == 1
 
 

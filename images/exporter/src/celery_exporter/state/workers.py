@@ -1,11 +1,11 @@
-"""What the events say about one worker, and the tasks that it has."""
+"""What is known of workers, and the tasks that they have."""
 
 from collections.abc import Sequence
 
 from celery_exporter.state.queues import QueueCounts
 from celery_exporter.state.rows import Row
 from celery_exporter.state.tasks import Sent
-from celery_exporter.state.vocabulary import OTHER
+from celery_exporter.state.vocabulary import MAX_CHARACTERS, OTHER, ForeignError, readable
 
 #: Three answers that did not come, or dozens of heartbeats.
 LOST_AFTER_SECONDS = 90.0
@@ -92,6 +92,12 @@ class Worker:
             queue.running += count
         self.runs = runs
 
+    def leave(self) -> None:
+        """Note that it is gone, and runs nothing."""
+        self.left = True
+        self.active = None
+        self.run({})
+
     def tasks_active(self) -> int:
         """How many tasks it runs, by its own word where it gives one."""
         return len(self.running) if self.active is None else self.active
@@ -105,6 +111,46 @@ class Worker:
         surplus = max(0, len(self.running) - active)
         twice, self.surplus = self.surplus and surplus > 0, surplus > 0
         return list(self.running)[:surplus] if twice else []
+
+
+class Workers:
+    """All workers, up to a cap; what finds no room shares one."""
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self.by_name: dict[str, Worker] = {}
+        #: How many events were of a worker that found no room.
+        self.capped = 0
+
+    def seen(self, name: object, now: float) -> Worker:
+        """The worker of this name, of which something was heard; raises ForeignError."""
+        worker: Worker | None = self.by_name.get(name)  # type: ignore[call-overload]  # anything
+        if worker is None:
+            worker = self._add(name)
+        worker.seen_at = now
+        return worker
+
+    def lost(self, now: float) -> list[Worker]:
+        """Those of which nothing is heard."""
+        return [each for each in self.by_name.values() if now - each.seen_at > LOST_AFTER_SECONDS]
+
+    def forget(self, now: float) -> set[str]:
+        """Forget those that were lost long ago; returns the hosts that have no other worker."""
+        gone = [
+            each for each in self.by_name.values() if now - each.seen_at > FORGOTTEN_AFTER_SECONDS
+        ]
+        for worker in gone:
+            del self.by_name[worker.name]
+        return {each.host for each in gone} - {each.host for each in self.by_name.values()}
+
+    def _add(self, name: object) -> Worker:
+        if not isinstance(name, str):
+            raise ForeignError(f"{type(name).__name__} where a worker's name was expected")
+        text = readable(name[:MAX_CHARACTERS])
+        if text not in self.by_name and len(self.by_name) >= self._most:
+            self.capped += 1
+            text = OTHER
+        return self.by_name.setdefault(text, Worker(text))
 
 
 def host_of(name: str) -> str:
