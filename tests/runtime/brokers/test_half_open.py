@@ -29,7 +29,7 @@ def between(rabbitmq: Container, rabbit_bench: Bench) -> Iterator[Proxy]:
         yield running
 
 
-def test_a_prefork_worker_waits_for_its_mailbox_where_a_plain_one_exits(
+def test_a_prefork_worker_works_on_without_its_mailbox_where_a_plain_one_exits(
     between: Proxy, rabbit_bench: Bench
 ) -> None:
     plain, shipped = rabbit_bench.plain("prefork"), rabbit_bench.shipped("prefork")
@@ -38,6 +38,9 @@ def test_a_prefork_worker_waits_for_its_mailbox_where_a_plain_one_exits(
     assert plain.process.wait(timeout=SOON_SECONDS) == 1
     assert LOCKED in plain.log.read_text()
     wait_until(lambda: LOCKED in shipped.log.read_text(), service=shipped)
+    assert_it_works_on(rabbit_bench)
+    # It has not connected again and again meanwhile, which would have put back what it works on.
+    assert shipped.log.read_text().count("Connection to broker lost") == 1
     between.lose_brokers()
     assert_it_works(rabbit_bench, shipped)
     assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
@@ -54,11 +57,7 @@ def test_a_gevent_worker_keeps_its_remote_control_which_a_plain_one_loses(
     between.lose_clients()
     for worker in (plain, shipped):
         wait_until(lambda: LOCKED in worker.log.read_text(), service=worker)  # noqa: B023
-    # Tasks need no mailbox; the first two go to the lost connection and come back with its end.
-    producer = rabbit_bench.producer()
-    for _ in range(6):
-        producer.send_task("journal.work")
-    rabbit_bench.journal.wait("done", count=2, within_seconds=SOON_SECONDS)
+    assert_it_works_on(rabbit_bench)
     between.lose_brokers()
     assert_it_works(rabbit_bench, shipped)
     assert names(rabbit_bench, timeout_seconds=5) == {name(shipped)}
@@ -128,6 +127,14 @@ def test_a_gevent_worker_whose_acknowledgement_is_lost_consumes_again_where_a_pl
     assert "Connection to broker lost" not in plain.log.read_text()
     assert rabbit_bench.depth(rabbit_bench.plain_queue) > 0
     assert exits(shipped, within_seconds=SOON_SECONDS) == [0]
+
+
+def assert_it_works_on(bench: Bench) -> None:
+    """Tasks need no mailbox; some go to the lost connection, and come back with its end."""
+    producer = bench.producer()
+    for _ in range(6):
+        producer.send_task("journal.work")
+    bench.journal.wait("done", count=2, within_seconds=SOON_SECONDS)
 
 
 def assert_it_works(bench: Bench, worker: Service) -> None:

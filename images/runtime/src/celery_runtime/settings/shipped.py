@@ -30,7 +30,7 @@ SHIPPED: Mapping[str, Any] = MappingProxyType(
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        # A half-open connection leaves an exclusive mailbox behind; without this, 405 is fatal.
+        # A channel that the broker closes ends no worker: its queue's node may be back soon.
         "broker_channel_error_retry": True,
         "task_serializer": "json",
         "result_serializer": "json",
