@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shop import tasks
 from shop.ledger import enter
@@ -63,7 +64,7 @@ class Command(BaseCommand):
             for number, wish in share:
                 time.sleep(max(0.0, began + number / rate - time.monotonic()))
                 # Redis counts the parts of a chord, and is told first.
-                with suppress(OperationalError, RedisConnectionError):
+                with suppress(OperationalError, RedisConnectionError, RedisTimeoutError):
                     accepted.update(_send(wish, run))
             connection.close()  # the ledger's, of this thread
 
@@ -83,7 +84,7 @@ class Command(BaseCommand):
 def _send(wish: Wish, run: str) -> Mapping[str, tuple[str, str]]:
     """Send one task, or a chord; return the names and queues of what was accepted, by id.
 
-    Raises OperationalError or redis' ConnectionError if it is not, which a part of a chord may be.
+    Raises OperationalError or one of redis' errors if it is not, which a part of a chord may be.
     """
     if wish.poison:
         sent = tasks.crash.apply_async((), {"run": run}, queue=wish.queue)
