@@ -31,7 +31,7 @@ class BeatProbes:
 
     def starting(self, what: str) -> None:
         """No tick yet: beat waits in one call, and rightly for as long as it takes."""
-        self._waiting_for = what
+        self._ticked_at, self._waiting_for = None, what
 
     def ticked(self) -> None:
         """A tick has ended, and what was due is sent."""
