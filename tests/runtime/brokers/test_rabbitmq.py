@@ -44,6 +44,24 @@ def test_a_send_that_a_stuck_rabbitmq_does_not_confirm_ends_with_an_error(
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_send_to_a_rabbitmq_apart_from_its_majority_ends_with_the_same_error(shop: Shop) -> None:
+    server = shop.server
+    assert isinstance(server, servers.Container)
+    # Who serves its metadata answers nothing, as where the other nodes are not heard.
+    metadata = "sys:{}(whereis(rabbitmq_metadata))."
+    server.execute("rabbitmqctl", "eval", metadata.format("suspend"))
+    try:
+        with pytest.raises(OperationalError, match="INTERNAL_ERROR"):
+            shop.send("send_email", "its queue is not declared")
+    finally:
+        server.execute("rabbitmqctl", "eval", metadata.format("resume"))
+    result = shop.send("send_email", "it is declared")
+    service = shop.worker("prefork")
+    shop.wait_for_runs(result, 1)
+    assert service.stop() == 0
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 @pytest.mark.parametrize("pool", CHART_POOLS)
 def test_a_retry_that_the_broker_does_not_take_is_not_the_task_s_death(
     shop: Shop, pool: str

@@ -8,18 +8,24 @@ message group, too.
 A countdown raises NotFound on a RabbitMQ where no worker has been yet: only workers declare the
 queues that delay. And Celery waits without end for the confirmation of a RabbitMQ that takes the
 connection and is stuck.
+
+A node of RabbitMQ that is apart from the others cannot change its metadata. It says so by an error
+of its own (541, after up to a minute), which Celery passes on as it is: not as the OperationalError
+that whoever sends a task, and beat, are prepared for.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from typing import Any
 
-from amqp.exceptions import NotFound
+from amqp.exceptions import InternalError, NotFound
 from celery import Celery
 from celery.result import AsyncResult
 from celery.utils.time import subtract_datetimes
+from kombu.exceptions import OperationalError
 
 from celery_runtime import delays, queues
 
@@ -65,15 +71,24 @@ def install(app: Celery) -> None:
             countdown, eta = at_least_a_second(countdown, eta, app.now())
         bounds = {"confirm_timeout": CONFIRM_SECONDS}
         options = {**bounds, **_group(app, options), **_by_queue(app, options)}
-        try:
-            return send_task(name, args, kwargs, countdown, eta, *more, **options)
-        except NotFound:
-            if not (countdown or eta):
-                raise
-            delays.declare(app)
-            return send_task(name, args, kwargs, countdown, eta, *more, **options)
+        with _as_operational_error():
+            try:
+                return send_task(name, args, kwargs, countdown, eta, *more, **options)
+            except NotFound:
+                if not (countdown or eta):
+                    raise
+                delays.declare(app)
+                return send_task(name, args, kwargs, countdown, eta, *more, **options)
 
     app.send_task = send
+
+
+@contextmanager
+def _as_operational_error() -> Iterator[None]:
+    try:
+        yield
+    except InternalError as error:
+        raise OperationalError(str(error)) from error
 
 
 def _group(app: Celery, options: Mapping[str, Any]) -> dict[str, Any]:
