@@ -35,15 +35,16 @@ def test_who_sends_groups_and_chords_neither_subscribes_nor_keeps_their_results(
 ) -> None:
     task = producer.signature(TASK, immutable=True)
 
-    def send() -> list[ref[AsyncResult]]:
+    def send() -> dict[bytes, ref[AsyncResult]]:
         made = [group([task, task | group([task, task])])(), chord([task, task])(task).parent]
-        return [ref(single) for each in made for single in flat(each)]
+        sent = [single for each in made for single in flat(each)]
+        return {producer.backend.get_key_for_task(each.id): ref(each) for each in sent}
 
     sent = send()
     assert len(sent) == 5
+    assert not sent.keys() & set(redis.pubsub_channels())
     gc.collect()
-    assert not any(each() for each in sent)
-    assert not redis.pubsub_channels()
+    assert not any(each() for each in sent.values())
 
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated setex")  # Celery's
@@ -54,10 +55,11 @@ def test_a_group_s_results_come_whether_they_were_there_before_or_come_later(
     task = producer.signature(TASK, immutable=True)
     sent = group([task, task | group([task, task])])()
     first, *others = flat(sent)
+    channel = producer.backend.get_key_for_task(others[0].id)
     producer.backend.store_result(first.id, 0, "SUCCESS")
     with ThreadPoolExecutor() as beside:
         waiting = beside.submit(sent.join if join else sent.get, timeout=20)
-        wait_until(redis.pubsub_channels, "somebody waits")
+        wait_until(lambda: channel in redis.pubsub_channels(), "somebody waits")
         for number, each in enumerate(others, 1):
             producer.backend.store_result(each.id, number, "SUCCESS")
         assert waiting.result() == [0, [1, 2]]
