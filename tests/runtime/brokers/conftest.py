@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
+from kombu import pools
 from redis import Redis
 
 from celery_runtime import configure
@@ -222,6 +223,8 @@ def open_shop(redis_url: str, celery: Start, monkeypatch: pytest.MonkeyPatch) ->
     yield open_
     for app in opened:
         app.close()
+    # kombu keeps a pool per address: the next test would get what a broker has closed.
+    pools.reset()
 
 
 @pytest.fixture
