@@ -1,12 +1,16 @@
 """What only RabbitMQ has."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from statistics import mean
 
 import pytest
 from kombu.exceptions import OperationalError
 
 from celery_runtime import sending
+from celery_runtime.deadletter import record
+from celery_runtime.deadletter.burial import bury
 from tests.runtime.brokers import servers
 from tests.runtime.brokers.conftest import OpenShop, Shop
 from tests.runtime.conftest import CHART_POOLS, Mounted
@@ -45,16 +49,8 @@ def test_a_send_that_a_stuck_rabbitmq_does_not_confirm_ends_with_an_error(
 
 @pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
 def test_a_send_to_a_rabbitmq_apart_from_its_majority_ends_with_the_same_error(shop: Shop) -> None:
-    server = shop.server
-    assert isinstance(server, servers.Container)
-    # Who serves its metadata answers nothing, as where the other nodes are not heard.
-    metadata = "sys:{}(whereis(rabbitmq_metadata))."
-    server.execute("rabbitmqctl", "eval", metadata.format("suspend"))
-    try:
-        with pytest.raises(OperationalError, match="INTERNAL_ERROR"):
-            shop.send("send_email", "its queue is not declared")
-    finally:
-        server.execute("rabbitmqctl", "eval", metadata.format("resume"))
+    with apart(shop), pytest.raises(OperationalError, match="INTERNAL_ERROR"):
+        shop.send("send_email", "its queue is not declared")
     result = shop.send("send_email", "it is declared")
     service = shop.worker("prefork")
     shop.wait_for_runs(result, 1)
@@ -96,3 +92,29 @@ def test_a_countdown_before_any_worker_has_been_there_is_kept(
     service = shop.worker("prefork")
     assert [later.get(timeout=20), now.get(timeout=20)] == ["later", "now"]
     assert service.stop() == 0
+
+
+@pytest.mark.parametrize("broker", ["rabbitmq"], indirect=True)
+def test_a_message_stays_where_a_rabbitmq_apart_from_its_majority_takes_no_copy(
+    shop: Shop,
+) -> None:
+    shop.send("send_email", "it dies")
+    queue = shop.app.amqp.queues[shop.app.conf.task_default_queue]
+    with shop.app.connection_for_read() as connection:
+        message = queue(connection.default_channel).get()
+        with apart(shop):
+            assert not bury(shop.app, message, reason=record.FAILED)
+        assert bury(shop.app, message, reason=record.FAILED)
+
+
+@contextmanager
+def apart(shop: Shop) -> Iterator[None]:
+    """Its RabbitMQ serves no metadata meanwhile, as where it does not hear the other nodes."""
+    server = shop.server
+    assert isinstance(server, servers.Container)
+    metadata = "sys:{}(whereis(rabbitmq_metadata))."
+    server.execute("rabbitmqctl", "eval", metadata.format("suspend"))
+    try:
+        yield
+    finally:
+        server.execute("rabbitmqctl", "eval", metadata.format("resume"))

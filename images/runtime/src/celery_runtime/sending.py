@@ -71,7 +71,7 @@ def install(app: Celery) -> None:
             countdown, eta = at_least_a_second(countdown, eta, app.now())
         bounds = {"confirm_timeout": CONFIRM_SECONDS}
         options = {**bounds, **_group(app, options), **_by_queue(app, options)}
-        with _as_operational_error():
+        with as_operational_error():
             try:
                 return send_task(name, args, kwargs, countdown, eta, *more, **options)
             except NotFound:
@@ -84,7 +84,8 @@ def install(app: Celery) -> None:
 
 
 @contextmanager
-def _as_operational_error() -> Iterator[None]:
+def as_operational_error() -> Iterator[None]:
+    """Let a RabbitMQ that is apart from its majority raise what one that is away raises."""
     try:
         yield
     except InternalError as error:

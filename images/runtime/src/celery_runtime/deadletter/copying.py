@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery
 from celery.app.amqp import Queue
 
-from celery_runtime.sending import CONFIRM_SECONDS
+from celery_runtime.sending import CONFIRM_SECONDS, as_operational_error
 
 if TYPE_CHECKING:
     from kombu.message import Message
@@ -27,7 +27,7 @@ def send_copy(
 
     """
     properties = message.properties
-    with app.producer_pool.acquire(block=True) as producer:
+    with as_operational_error(), app.producer_pool.acquire(block=True) as producer:
         producer.publish(
             message.body,
             content_type=message.content_type,
