@@ -62,7 +62,8 @@ def test_a_few_are_what_a_chord_leads_to_whose_parts_are_done_in_both_pools() ->
 
 
 @pytest.mark.usefixtures("_database", "_worker")
-def test_all_that_is_accepted_is_in_the_ledger_and_told() -> None:
+def test_all_that_is_accepted_is_in_the_ledger_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shop.management.commands.run_traffic.BATCH", 3)
     # As a database would that was away for longer than the handler waits.
     signals.after_task_publish.disconnect(ledger.accepted)
     told = StringIO()

@@ -78,7 +78,7 @@ def enter(run: str, accepted_tasks: Mapping[str, tuple[str, str]]) -> int:
 
     Takes each task's name and queue by its id.
     """
-    known = TaskRun.objects.filter(run=run).exclude(sent_at=None)
+    known = TaskRun.objects.filter(task_id__in=accepted_tasks).exclude(sent_at=None)
     missing = accepted_tasks.keys() - set(known.values_list("task_id", flat=True))
     for task_id in missing:
         name, queue = accepted_tasks[task_id]

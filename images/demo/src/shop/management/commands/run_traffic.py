@@ -5,6 +5,7 @@ Each of them is in the ledger at the end, whatever became of the handler that wr
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +24,8 @@ from shop.traffic import Wish, wishes
 
 #: One that waits for a confirmation, 30 s at the most, does not hold up the others.
 SENDERS = 4
+#: A sender enters what was accepted of so many tasks, and keeps no more in mind.
+BATCH = 250
 
 
 class Command(BaseCommand):
@@ -58,25 +61,29 @@ class Command(BaseCommand):
         tasks_to_send = list(wishes(seed, count, poison=poison, longest_seconds=longest))
         began = time.monotonic()
 
-        accepted: dict[str, tuple[str, str]] = {}
-
-        def send_share(share: Sequence[tuple[int, Wish]]) -> None:
-            for number, wish in share:
-                time.sleep(max(0.0, began + number / rate - time.monotonic()))
-                # Redis counts the parts of a chord, and is told first.
-                with suppress(OperationalError, RedisConnectionError, RedisTimeoutError):
-                    accepted.update(_send(wish, run))
+        def send_share(share: Sequence[tuple[int, Wish]]) -> Counter[str]:
+            counts = Counter[str]()
+            for first in range(0, len(share), BATCH):
+                accepted: dict[str, tuple[str, str]] = {}
+                for number, wish in share[first : first + BATCH]:
+                    time.sleep(max(0.0, began + number / rate - time.monotonic()))
+                    # Redis counts the parts of a chord, and is told first.
+                    with suppress(OperationalError, RedisConnectionError, RedisTimeoutError):
+                        accepted.update(_send(wish, run))
+                counts.update(accepted=len(accepted), entered=enter(run, accepted))
             connection.close()  # the ledger's, of this thread
+            return counts
 
         numbered = list(enumerate(tasks_to_send))
         with ThreadPoolExecutor(SENDERS) as senders:
-            list(senders.map(send_share, [numbered[n::SENDERS] for n in range(SENDERS)]))
+            shares = (numbered[n::SENDERS] for n in range(SENDERS))
+            counts = sum(senders.map(send_share, shares), Counter[str]())
         line = {
             "event": "traffic",
             "run": run,
-            "accepted": len(accepted),
-            "refused": sum(1 + len(wish.parts) for wish in tasks_to_send) - len(accepted),
-            "entered": enter(run, accepted),
+            "accepted": counts["accepted"],
+            "refused": sum(1 + len(wish.parts) for wish in tasks_to_send) - counts["accepted"],
+            "entered": counts["entered"],
         }
         self.stdout.write(json.dumps(line))
 
