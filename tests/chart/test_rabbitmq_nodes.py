@@ -75,6 +75,7 @@ def test_queues_have_a_replica_on_three_nodes_whenever_they_were_made(
     reconciliation = "quorum_queue.continuous_membership_reconciliation"
     assert conf[f"{reconciliation}.enabled"] == "true"
     assert conf[f"{reconciliation}.target_group_size"] == "3"
+    assert int(conf[f"{reconciliation}.interval"]) <= 60_000
     assert conf["queue_leader_locator"] == "balanced"
     assert conf["cluster_partition_handling"] == "pause_minority"
 

@@ -20,6 +20,9 @@ disk_free_limit.absolute = {{ div $storage 5 }}
 # others had joined, or on a single node, gets the missing ones within a minute.
 quorum_queue.continuous_membership_reconciliation.enabled = true
 quorum_queue.continuous_membership_reconciliation.target_group_size = 3
+# Milliseconds; RabbitMQ's own is an hour. It also looks when a node comes, but a node that starts
+# may miss that the others are there.
+quorum_queue.continuous_membership_reconciliation.interval = 30000
 # Not all on the node that a client happens to be connected to.
 queue_leader_locator = balanced
 # For the metadata of versions before 4.3: whoever sees no majority stops.

@@ -80,6 +80,14 @@ def test_a_single_node_grows_to_three_and_so_do_its_queues(trio: Shop) -> None:
     assert _count(trio) == MESSAGES
 
 
+def test_a_replica_that_no_node_came_with_is_made_too(trio: Shop) -> None:
+    (member, *_) = {*(queue := _queue(trio))["members"]} - {queue["leader"]}
+    pod = member.removeprefix("rabbit@").partition(".")[0]
+    trio.exec(pod, "rabbitmq-queues", "delete_member", "default", member, container="rabbitmq")
+    assert len(_queue(trio)["members"]) == 2
+    _wait_for_members(trio, 3)
+
+
 def test_a_leader_that_is_killed_takes_no_message_with_it(trio: Shop) -> None:
     leader = _queue(trio)["leader"].removeprefix("rabbit@").partition(".")[0]
     before = _count(trio)
