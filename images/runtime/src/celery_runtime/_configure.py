@@ -6,7 +6,7 @@ from weakref import WeakSet
 from celery import Celery
 from celery.app.utils import Settings
 
-from celery_runtime import retries, sending, sent_at, transports, waiting
+from celery_runtime import following, retries, sending, sent_at, transports, waiting
 from celery_runtime.settings.configuration import directory, load
 
 _configured: WeakSet[Celery] = WeakSet()
@@ -30,6 +30,7 @@ def configure(app: Celery) -> None:
     _configured.add(app)
     sending.install(app)
     retries.install()
+    following.install()
     sent_at.install()
     transports.install()
     waiting.install()
