@@ -84,7 +84,6 @@ def test_a_replica_that_no_node_came_with_is_made_too(trio: Shop) -> None:
     (member, *_) = {*(queue := _queue(trio))["members"]} - {queue["leader"]}
     pod = member.removeprefix("rabbit@").partition(".")[0]
     trio.exec(pod, "rabbitmq-queues", "delete_member", "default", member, container="rabbitmq")
-    assert len(_queue(trio)["members"]) == 2
     _wait_for_members(trio, 3)
 
 
