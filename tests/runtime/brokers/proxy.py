@@ -18,7 +18,7 @@ class Proxy:
     """Connections from `port` to the broker's."""
 
     upstream_port: int
-    port: int = field(default_factory=free_port)
+    port: int
     #: Connections that carry nothing more, and do not end either.
     dead: set[socket.socket] = field(default_factory=set)
     _pairs: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
@@ -72,8 +72,8 @@ class Proxy:
 
 
 @contextmanager
-def proxy(upstream_port: int) -> Iterator[Proxy]:
-    running = Proxy(upstream_port)
+def proxy(upstream_port: int, port: int | None = None) -> Iterator[Proxy]:
+    running = Proxy(upstream_port, port or free_port())
     with socket.create_server(("127.0.0.1", running.port)) as listener:
         threading.Thread(target=running.serve, args=(listener,), daemon=True).start()
         yield running

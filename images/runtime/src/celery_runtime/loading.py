@@ -2,6 +2,8 @@
 
 import os
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from celery import Celery
@@ -49,6 +51,9 @@ def prepare(app: Celery) -> Celery:
     if BEAT in sys.argv:
         # Beat has no signal before its banner: the app is given a program of its own.
         app.Beat = app.subclass_with_self("celery_runtime.beat.program:Program", name="Beat")
+    # A queue can have that name, too, where the image does not hold the package.
+    if "flower" in sys.argv and find_spec("flower"):
+        import_module("celery_runtime.flower").wait_steadily()
     return app
 
 
